@@ -1,0 +1,7 @@
+//! Decisions by table.
+
+mod config;
+mod mode;
+mod render;
+mod set;
+mod validate;
