@@ -1,0 +1,7 @@
+//! `kubectl bulkhead`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kubectl_bulkhead::run(std::env::args_os())
+}
