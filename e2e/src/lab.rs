@@ -203,22 +203,27 @@ impl Lab {
         Ok(report)
     }
 
-    /// Waits until the operator has done what it has to do, then for a while in which it has no reason to
-    /// write, and fails if it does.
-    pub async fn assert_quiet(&self, duration: Duration) -> anyhow::Result<()> {
+    /// Waits until the operator has written nothing for a while.
+    pub async fn calm(&self, patience: Duration) -> anyhow::Result<()> {
         let last_of_ours = || -> anyhow::Result<u64> {
             let history = self.history()?;
             let ours = history.events.iter().rfind(|e| e.writer == Writer::Ours);
             Ok(ours.map_or(0, |e| e.revision))
         };
-        eventually("a settle time without a write of the operator", LIMIT, || async {
+        eventually("an operator that writes no more", LIMIT, || async {
             let before = last_of_ours()?;
-            tokio::time::sleep(SETTLE + Duration::from_secs(1)).await;
+            tokio::time::sleep(patience).await;
             let after = last_of_ours()?;
             ensure!(before == after, "it wrote revision {after}");
             Ok(())
         })
-        .await?;
+        .await
+    }
+
+    /// Waits until the operator has done what it has to do, then for a while in which it has no reason to
+    /// write, and fails if it does.
+    pub async fn assert_quiet(&self, duration: Duration) -> anyhow::Result<()> {
+        self.calm(SETTLE + Duration::from_secs(1)).await?;
         let last = self.history()?.events.last().map_or(0, |e| e.revision);
         tokio::time::sleep(duration).await;
         let history = self.history()?;

@@ -15,6 +15,8 @@ const NS: &str = "openshift-dns-operator";
 const SETTLE: Duration = Duration::from_secs(1);
 /// Shorter than the settle time, as the usual window is.
 const WINDOW: Duration = Duration::from_millis(600);
+/// How late the watches of a blind leader are.
+const LATE: Duration = Duration::from_secs(4);
 /// Exit code of an operator that a fault has ended.
 const KILLED: i32 = 137;
 
@@ -323,6 +325,17 @@ async fn announced(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A leader that learns everything late and has begun to close.
+async fn closing_blindly(lab: &Lab) -> anyhow::Result<Operator> {
+    let fault = format!("late-watch:{}", LATE.as_millis());
+    let blind = lab.operator_with(&plain().fault(&fault)).await?;
+    // Between two of its writes it may wait for what it learns late.
+    lab.calm(LATE + 2 * SETTLE).await?;
+    lab.admin.mode("Restricted").await?;
+    tokio::time::sleep(LATE / 2).await;
+    Ok(blind)
+}
+
 /// The leader learns late that somebody deleted part of the set: when it closes, only a live read can tell.
 async fn late_watches() -> anyhow::Result<()> {
     let lab = lab().await?;
@@ -330,10 +343,7 @@ async fn late_watches() -> anyhow::Result<()> {
     let set: Vec<String> = lab.admin.policy_names(NS).await?;
     let server = set.iter().find(|name| name.starts_with("bulkhead-dns-operator"));
     let server = server.context("no policy of the server is staged")?;
-    let _blind = lab.operator_with(&plain().fault("late-watch:4000")).await?;
-    lab.assert_quiet(Duration::from_secs(3)).await?;
-    lab.admin.mode("Restricted").await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let _blind = closing_blindly(&lab).await?;
     lab.admin.delete_policy(NS, server).await?;
     lab.admin.applied(Some("Restricted"), 2 * LIMIT).await?;
     lab.assert_clean().map(drop)
@@ -343,10 +353,7 @@ async fn late_watches() -> anyhow::Result<()> {
 async fn late_declarations() -> anyhow::Result<()> {
     let lab = lab().await?;
     settle_in(&lab, "Unrestricted").await?;
-    let _blind = lab.operator_with(&plain().fault("late-watch:4000")).await?;
-    lab.assert_quiet(Duration::from_secs(3)).await?;
-    lab.admin.mode("Restricted").await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    let _blind = closing_blindly(&lab).await?;
     let clients = ["openshift-monitoring", "openshift-config"];
     lab.admin.declare(NS, "mine", &set(&clients)).await?;
     lab.admin.applied(Some("Restricted"), 2 * LIMIT).await?;
