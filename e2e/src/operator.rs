@@ -294,17 +294,12 @@ fn build(name: &str, faults: bool) -> anyhow::Result<PathBuf> {
         return Ok(given.into());
     }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(repository()).args([
-        "build",
-        "-q",
-        "-p",
-        "bulkhead-controllers",
-        "--bin",
-        "bulkhead-operator",
-    ]);
+    cargo
+        .current_dir(repository())
+        .args(["build", "-q", "--workspace", "--bin", "bulkhead-operator"]);
     cargo.args(["--message-format", "json-render-diagnostics"]);
     if faults {
-        cargo.args(["--features", "faults"]);
+        cargo.args(["--features", "bulkhead-controllers/faults"]);
     }
     let output = cargo.output().context("running cargo")?;
     ensure!(

@@ -8,8 +8,8 @@ use bulkhead_e2e::admin::LIMIT;
 use bulkhead_e2e::checker::history::{Content, Kind, Writer};
 use bulkhead_e2e::lab::{Lab, Shape};
 use bulkhead_e2e::operands::{
-    BITWARDEN_POD, CERT_MANAGER_PODS, EXTERNAL_SECRETS_PODS, ISTIO_PODS, ZTWIM, ZTWIM_PODS, condition,
-    message, state, warns,
+    BITWARDEN_POD, CERT_MANAGER_PODS, EXTERNAL_SECRETS_PODS, Fixture, ISTIO_PODS, ZTWIM, ZTWIM_PODS,
+    condition, message, state, warns,
 };
 use bulkhead_e2e::operator::{Operator, Options};
 use bulkhead_e2e::suite::Suite;
@@ -37,6 +37,10 @@ fn main() -> ExitCode {
         .scenario(
             "namespaces change, and a bundle is deleted while nobody runs",
             namespaces,
+        )
+        .scenario(
+            "the switch hands a namespace to a bundle and takes it back",
+            system_namespace,
         )
         .scenario(
             "a crash at any write of installing and removing loses nothing",
@@ -547,6 +551,57 @@ async fn namespaces() -> anyhow::Result<()> {
         "policies were touched"
     );
     operator.terminate().await?;
+    lab.assert_clean().map(drop)
+}
+
+/// The operator of external-secrets lives in a system namespace, next to somebody of whom the bundle knows nothing.
+async fn system_namespace() -> anyhow::Result<()> {
+    const SYSTEM: &str = "openshift-secrets-operator";
+    // Others may live there too, so the names say whose they are.
+    const BUNDLED: [&str; 2] = [
+        "allow-operator-traffic-external-secrets",
+        "deny-all-traffic-external-secrets",
+    ];
+    const PODS: [Fixture; 2] = [
+        (
+            SYSTEM,
+            "operator",
+            &[("app", "external-secrets-operator")],
+            &[8443],
+        ),
+        (SYSTEM, "stranger", &[("app", "stranger")], &[8080]),
+    ];
+    let shape = Shape::of("openshift-dns,openshift-monitoring,openshift-host-network");
+    let lab = Lab::new(&shape).await?;
+    lab.put_pods(&EXTERNAL_SECRETS_PODS[1..]).await?;
+    lab.put_pods(&PODS).await?;
+    let _operator = lab.operator().await?;
+    lab.admin.mode("Unrestricted").await?;
+    lab.admin.applied(Some("Unrestricted"), LIMIT).await?;
+    let open = lab.admin.policy_names(SYSTEM).await?;
+    ensure!(open == ["bulkhead-allow-all"], "{open:?}");
+    lab.apply_bundle("external-secrets")?;
+    lab.merge_bundle(
+        "external-secrets",
+        &json!({"externalSecrets": {"operatorNamespace": SYSTEM}}),
+    )
+    .await?;
+    lab.enforced("external-secrets").await?;
+    lab.exactly(SYSTEM, &BUNDLED).await?;
+    let deny = lab.admin.policies(SYSTEM).get(BUNDLED[1]).await?;
+    let selected = serde_json::to_value(deny.spec)?["podSelector"].to_string();
+    ensure!(
+        selected.contains("external-secrets-operator"),
+        "the deny of a system namespace selects more than known components: {selected}"
+    );
+    // The switch has no say in it any more, and still moves the others.
+    lab.admin.mode("Restricted").await?;
+    lab.admin.applied(Some("Restricted"), LIMIT).await?;
+    lab.exactly(SYSTEM, &BUNDLED).await?;
+    lab.delete_bundle("external-secrets").await?;
+    // Nobody declared a set for it, so it is open.
+    lab.exactly(SYSTEM, &["bulkhead-allow-all"]).await?;
+    lab.assert_quiet(Duration::from_secs(2)).await?;
     lab.assert_clean().map(drop)
 }
 

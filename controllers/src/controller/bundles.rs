@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bulkhead_api::operand::Operand;
-use bulkhead_policy::Pod;
+use bulkhead_policy::{
+    Pod,
+    tiers::{self, ClusterPolicy},
+};
 
 use super::{Settings, snapshot};
 use crate::{
@@ -102,7 +105,9 @@ pub fn objects(world: &World, own_namespace: &Arc<str>) -> Objects {
 
 /// Whether something that bundles rest on was not read yet, and has not failed either.
 pub fn is_pending(world: &World) -> bool {
-    needed().any(|kind| *world.sync(kind) == Sync::Pending)
+    needed()
+        .chain(Kind::ADMIN)
+        .any(|kind| *world.sync(kind) == Sync::Pending)
 }
 
 /// What bundles rest on.
@@ -118,7 +123,10 @@ fn needed() -> impl Iterator<Item = Kind> {
         Kind::Networks,
         Kind::Infrastructures,
     ];
-    shared.into_iter().chain(Kind::OPERANDS)
+    let of_operands = Kind::OPERANDS
+        .into_iter()
+        .filter(|kind| !Kind::ADMIN.contains(kind));
+    shared.into_iter().chain(of_operands)
 }
 
 /// Bundles rest on all of these; while one is unknown, nothing is decided.
@@ -164,6 +172,30 @@ fn warn_about_grpc(world: &World, engine: &bulkhead_policy::World, facts: &Facts
             shape.labels.clone(),
         )
     });
-    let judged = grpc::judge(engine, &others, grpc::AdminPolicies::Silent, &pod, found);
+    let admin = match Kind::ADMIN.into_iter().all(|kind| world.is_known(kind)) {
+        true => grpc::administrator(engine, of_administrator(world), &pod, found.grpc_port),
+        false => grpc::AdminPolicies::Unreadable,
+    };
+    let judged = grpc::judge(engine, &others, admin, &pod, found);
     bundle.warnings.extend(grpc::warning(judged, found));
+}
+
+/// Policies of the administrator; `None` for one that is not understood.
+fn of_administrator(world: &World) -> impl Iterator<Item = Option<ClusterPolicy>> {
+    let stored = world.operands.objects.iter();
+    stored.filter_map(|((kind, (_, name)), object)| {
+        let spec = object.value()["spec"].clone();
+        let name = name.clone();
+        match kind {
+            Kind::AdminNetworkPolicies => {
+                let spec: Option<tiers::AdminSpec> = serde_json::from_value(spec).ok();
+                Some(spec.and_then(|spec| tiers::parse_admin(name, &spec).ok()))
+            }
+            Kind::ClusterNetworkPolicies => {
+                let spec: Option<tiers::ClusterSpec> = serde_json::from_value(spec).ok();
+                Some(spec.and_then(|spec| tiers::parse_cluster(name, &spec).ok()))
+            }
+            _ => None,
+        }
+    })
 }

@@ -31,6 +31,8 @@ pub enum Kind {
     ExternalSecretsConfigs,
     ExternalSecretsManagers,
     ExternalSecrets,
+    AdminNetworkPolicies,
+    ClusterNetworkPolicies,
 }
 
 impl Kind {
@@ -55,8 +57,9 @@ impl Kind {
         Self::CustomResourceDefinitions,
     ];
 
-    /// Kinds that operand bundles rest on besides: ours, and those that tell how an operand runs.
-    pub const OPERANDS: [Self; 10] = [
+    /// Kinds that operand bundles look at besides: ours, those that tell how an operand runs, and
+    /// [`Kind::ADMIN`].
+    pub const OPERANDS: [Self; 12] = [
         Self::OperandNetworkPolicies,
         Self::Proxies,
         Self::ZeroTrustWorkloadIdentityManagers,
@@ -67,7 +70,12 @@ impl Kind {
         Self::ExternalSecretsConfigs,
         Self::ExternalSecretsManagers,
         Self::ExternalSecrets,
+        Self::AdminNetworkPolicies,
+        Self::ClusterNetworkPolicies,
     ];
+
+    /// Policies of the cluster's administrator. A warning depends on them, and no write does.
+    pub const ADMIN: [Self; 2] = [Self::AdminNetworkPolicies, Self::ClusterNetworkPolicies];
 
     /// Every watched kind.
     pub fn all() -> impl Iterator<Item = Self> + Clone {
@@ -104,6 +112,8 @@ impl Kind {
             Self::ExternalSecretsConfigs => "externalsecretsconfigs",
             Self::ExternalSecretsManagers => "externalsecretsmanagers",
             Self::ExternalSecrets => "externalsecrets",
+            Self::AdminNetworkPolicies => "adminnetworkpolicies",
+            Self::ClusterNetworkPolicies => "clusternetworkpolicies",
         }
     }
 
@@ -115,7 +125,7 @@ impl Kind {
         ) || self.tells_of_operands()
     }
 
-    /// Whether its objects belong to an operand, or say something about how it runs.
+    /// Whether its objects belong to an operand, or say something about how it runs or is reached.
     pub fn tells_of_operands(self) -> bool {
         self != Self::OperandNetworkPolicies && Self::OPERANDS.contains(&self)
     }

@@ -150,6 +150,8 @@ pub fn resource(kind: Kind) -> ApiResource {
         Kind::ExternalSecretsConfigs => ("operator.openshift.io", "v1alpha1", "ExternalSecretsConfig"),
         Kind::ExternalSecretsManagers => ("operator.openshift.io", "v1alpha1", "ExternalSecretsManager"),
         Kind::ExternalSecrets => ("operator.openshift.io", "v1alpha1", "ExternalSecrets"),
+        Kind::AdminNetworkPolicies => ("policy.networking.k8s.io", "v1alpha1", "AdminNetworkPolicy"),
+        Kind::ClusterNetworkPolicies => ("policy.networking.k8s.io", "v1alpha2", "ClusterNetworkPolicy"),
         Kind::CustomResourceDefinitions => ("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
         // The typed kinds are not watched this way.
         _ => ("", "v1", ""),

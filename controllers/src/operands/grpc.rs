@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use bulkhead_policy::{Direction, Labels, Pod, Policy, World};
+use bulkhead_policy::{
+    Direction, Labels, Pod, Policy, Protocol, World,
+    tiers::{Action, ClusterPolicy, ClusterPorts, Tier},
+};
 
 use super::{Warning, facts::IstioCsr, reach};
 
@@ -61,6 +64,39 @@ pub fn judge(
         AdminPolicies::Silent if open(found.service_port) => Grpc::ServicePortOnly,
         AdminPolicies::Silent => Grpc::Closed,
     }
+}
+
+/// What policies of the administrator say about a TCP port of a pod. `None` stands for one that is stored and not
+/// understood. Only the Admin tier comes before our deny.
+pub fn administrator(
+    world: &World,
+    stored: impl IntoIterator<Item = Option<ClusterPolicy>>,
+    pod: &Pod,
+    port: u16,
+) -> AdminPolicies {
+    let mut said = AdminPolicies::Silent;
+    for policy in stored {
+        match policy {
+            Some(policy) if accepts(world, &policy, pod, port) => return AdminPolicies::Allow,
+            Some(_) => {}
+            None => said = AdminPolicies::Unreadable,
+        }
+    }
+    said
+}
+
+fn accepts(world: &World, policy: &ClusterPolicy, pod: &Pod, port: u16) -> bool {
+    let on_port = |ports: &ClusterPorts| {
+        let named = |name: &Arc<str>| {
+            let mut all = pod.ports.iter();
+            all.any(|p| p.name == *name && p.protocol == Protocol::Tcp && p.port == port)
+        };
+        ports.numbers.contains(Protocol::Tcp, port) || ports.names.iter().any(named)
+    };
+    let mut rules = policy.rules(Direction::Ingress).iter();
+    policy.tier == Tier::Admin
+        && policy.applies_to(world, pod)
+        && rules.any(|r| r.action == Action::Accept && r.ports.as_ref().is_none_or(on_port))
 }
 
 /// The warning for a state; the same text every time, so that a change of text is a transition.

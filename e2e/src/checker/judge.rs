@@ -297,6 +297,16 @@ impl<'a> Judge<'a> {
         self.plays.get(namespace).map_or(&[], Play::now)
     }
 
+    /// What a bundle isolates, it isolates by design; its own tables judge it. A system namespace is a bundle's only
+    /// while one names it, and until what it made there is gone: policies of the switch are all called bulkhead-….
+    fn is_bundles(&self, namespace: &str) -> bool {
+        let mut stored = self.world.stored_policies(namespace);
+        self.ownership.is_of_bundle(namespace)
+            && (!self.settings.is_system(namespace)
+                || self.ownership.is_taken_by_bundle(namespace)
+                || stored.any(|(name, policy)| policy.ours && !name.starts_with("bulkhead-")))
+    }
+
     fn judge(&mut self, namespaces: &BTreeSet<Arc<str>>, moment: Moment<'_>) {
         if namespaces.is_empty() {
             return;
@@ -307,9 +317,7 @@ impl<'a> Judge<'a> {
         }
         let live: BTreeSet<Arc<str>> = self.world.live_namespaces().cloned().collect();
         for namespace in namespaces {
-            // What a bundle isolates, it isolates by design; its own tables judge it.
-            let bundles = self.ownership.is_of_bundle(namespace) && !self.settings.is_system(namespace);
-            if !live.contains(namespace) || bundles {
+            if !live.contains(namespace) || self.is_bundles(namespace) {
                 self.broken.retain(|key, _| key.0 != *namespace);
                 continue;
             }

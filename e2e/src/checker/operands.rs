@@ -98,6 +98,13 @@ impl Bundles {
             || (self.csr.contains(namespace) && self.named.contains("cert-manager-operator"))
     }
 
+    /// Whether a bundle that writes policies names the namespace now.
+    pub fn take(&self, namespace: &str) -> bool {
+        let writes = |object: &Value| object["spec"]["enforcement"] != "Audit";
+        let mut all = self.objects.iter();
+        all.any(|(bundle, object)| writes(object) && self.has(bundle, namespace))
+    }
+
     /// Whether a bundle names the namespace now.
     fn has(&self, bundle: &str, namespace: &str) -> bool {
         let Some(object) = self.objects.get(bundle) else {

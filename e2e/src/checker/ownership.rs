@@ -86,6 +86,11 @@ impl Ownership {
         self.bundles.named(namespace)
     }
 
+    /// Whether a bundle that writes policies names the namespace now.
+    pub fn is_taken_by_bundle(&self, namespace: &str) -> bool {
+        self.bundles.take(namespace)
+    }
+
     /// A bundle may write policies where it is named, and nothing else.
     fn is_bundles(&self, event: &Event, namespace: &str) -> bool {
         event.id.kind == Kind::Policy && self.bundles.named(namespace)

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bulkhead_policy::{NamedPort, Pod, Policy, Protocol, v1};
+use bulkhead_policy::{NamedPort, Pod, Policy, Protocol, tiers, v1};
 use serde_json::{Value, json};
 
 use super::support::world;
 use crate::operands::facts::IstioCsr;
-use crate::operands::grpc::{AdminPolicies, Grpc, example, judge, warning};
+use crate::operands::grpc::{AdminPolicies, Grpc, administrator, example, judge, warning};
 
 fn found() -> IstioCsr {
     IstioCsr {
@@ -104,6 +104,39 @@ fn policies_of_the_administrator_come_first_and_unreadable_ones_leave_it_open_to
     let pod = example(&found());
     assert_eq!(asked(nothing.clone(), AdminPolicies::Allow, &pod), Grpc::Open);
     assert_eq!(asked(nothing, AdminPolicies::Unreadable, &pod), Grpc::Unknown);
+}
+
+#[test]
+fn policies_of_the_administrator_let_in_by_the_admin_tier_and_for_this_pod_and_port_alone() {
+    let subject = |app: &str| {
+        json!({"pods": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mesh"}},
+            "podSelector": {"matchLabels": {"app": app}}}})
+    };
+    let csr = "cert-manager-istio-csr";
+    let tcp = |port: u16| json!([{"tcp": {"destinationPort": {"number": port}}}]);
+    let rule = |action: &str, protocols: Value| json!([{"action": action, "from": [{"namespaces": {}}], "protocols": protocols}]);
+    let rows = [
+        ("Admin", csr, rule("Accept", tcp(6443)), AdminPolicies::Allow),
+        ("Admin", csr, rule("Accept", tcp(443)), AdminPolicies::Silent),
+        ("Admin", csr, rule("Deny", tcp(6443)), AdminPolicies::Silent),
+        (
+            "Admin",
+            "istiod",
+            rule("Accept", tcp(6443)),
+            AdminPolicies::Silent,
+        ),
+        ("Baseline", csr, rule("Accept", tcp(6443)), AdminPolicies::Silent),
+    ];
+    let world = world();
+    for (tier, app, ingress, expected) in rows {
+        let spec = json!({"tier": tier, "priority": 10, "subject": subject(app), "ingress": ingress});
+        let spec: tiers::ClusterSpec = serde_json::from_value(spec).unwrap();
+        let policy = tiers::parse_cluster("theirs", &spec).unwrap();
+        let said = administrator(&world, [Some(policy.clone())], &example(&found()), 6443);
+        assert_eq!(said, expected, "{policy:?}");
+    }
+    let said = administrator(&world, [None], &example(&found()), 6443);
+    assert_eq!(said, AdminPolicies::Unreadable);
 }
 
 #[test]
