@@ -298,13 +298,13 @@ impl<'a> Judge<'a> {
     }
 
     /// What a bundle isolates, it isolates by design; its own tables judge it. A system namespace is a bundle's only
-    /// while one names it, and until what it made there is gone: policies of the switch are all called bulkhead-….
+    /// while one names it, and until nobody sees any more what it made there: policies of the switch are all called bulkhead-….
     fn is_bundles(&self, namespace: &str) -> bool {
-        let mut stored = self.world.stored_policies(namespace);
+        let mut seen = self.world.recent_policies(namespace);
         self.ownership.is_of_bundle(namespace)
             && (!self.settings.is_system(namespace)
                 || self.ownership.is_taken_by_bundle(namespace)
-                || stored.any(|(name, policy)| policy.ours && !name.starts_with("bulkhead-")))
+                || seen.any(|(name, policy)| policy.ours && !name.starts_with("bulkhead-")))
     }
 
     fn judge(&mut self, namespaces: &BTreeSet<Arc<str>>, moment: Moment<'_>) {

@@ -155,10 +155,10 @@ impl World {
             .collect()
     }
 
-    /// The stored policies of a namespace by name.
-    pub fn stored_policies(&self, namespace: &str) -> impl Iterator<Item = (&Arc<str>, &Policy)> {
+    /// Every recent version of the policies of a namespace by name.
+    pub fn recent_policies(&self, namespace: &str) -> impl Iterator<Item = (&Arc<str>, &Policy)> {
         let all = self.policies.get(namespace).into_iter().flatten();
-        all.filter_map(|(name, track)| Some((name, track.current()?)))
+        all.flat_map(|(name, track)| track.recent().flatten().map(move |policy| (name, policy)))
     }
 
     /// Versions of a pod, as the judged side.
