@@ -115,6 +115,56 @@ pub struct UnchangedArgs {
     pub error_unchanged: bool,
 }
 
+/// The namespaces that a verb is narrowed to.
+#[derive(Clone, Debug, Default, Args)]
+pub struct NamespacesArgs {
+    /// Only these namespaces
+    pub namespaces: Vec<String>,
+}
+
+impl NamespacesArgs {
+    /// Those that are named as arguments, then that of `--namespace`; none means all.
+    pub fn asked(&self, globals: &Globals) -> Vec<String> {
+        let mut asked = self.namespaces.clone();
+        asked.extend(globals.in_namespace.clone());
+        asked
+    }
+}
+
+/// `--recursive` of a verb that reads directories.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct RecursiveArgs {
+    /// Also read the directories inside directories
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+}
+
+/// `--settle-time` of a verb that waits as the operator does.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SettleArgs {
+    /// How long everybody may take to see a change; as the operator's flag
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub settle_time: Duration,
+}
+
+/// `-o` of a verb that reports to people or to programs, and in no other form.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct ReportArgs {
+    /// Format
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub output: ReportFormat,
+}
+
+/// Formats of reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// JSON.
+    Json,
+}
+
 /// Formats for objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObjectFormat {

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod audit;
+pub mod catalog;
 pub mod checker;
 pub mod cluster;
 pub mod etcd;

@@ -1,11 +1,11 @@
 //! Two operators whose catalogs have different sequences, and removal by plain kubectl.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bulkhead_e2e::admin::LIMIT;
+use bulkhead_e2e::catalog::{self, Edit};
 use bulkhead_e2e::cluster::repository;
 use bulkhead_e2e::lab::{Lab, Shape};
 use bulkhead_e2e::operator::Options;
@@ -30,30 +30,6 @@ fn main() -> ExitCode {
         .run()
 }
 
-/// A copy of the catalog with a higher sequence and one more client.
-fn newer_catalog(folder: &Path) -> anyhow::Result<PathBuf> {
-    let copy = folder.join("catalog");
-    std::fs::create_dir_all(&copy)?;
-    for file in std::fs::read_dir(repository().join("manifests/catalog"))? {
-        let file = file?;
-        let mut text = std::fs::read_to_string(file.path())?;
-        if file.file_name() == "catalog.yaml" {
-            text = changed(&text, "\nsequence: 1\n", "\nsequence: 2\n")?;
-        }
-        if file.file_name() == "openshift-dns-operator.yaml" {
-            let client = format!("    clients:\n    - {{type: Namespace, namespace: {{name: {NEWER}}}}}\n");
-            text = changed(&text, "    clients:\n", &client)?;
-        }
-        std::fs::write(copy.join(file.file_name()), text)?;
-    }
-    Ok(copy)
-}
-
-fn changed(text: &str, old: &str, new: &str) -> anyhow::Result<String> {
-    ensure!(text.contains(old), "the catalog does not contain {old:?}");
-    Ok(text.replacen(old, new, 1))
-}
-
 /// Whether a policy of ours admits the client that only the newer catalog knows.
 async fn admits_newer(lab: &Lab) -> anyhow::Result<bool> {
     let mut text = String::new();
@@ -65,7 +41,10 @@ async fn admits_newer(lab: &Lab) -> anyhow::Result<bool> {
 
 async fn rollback() -> anyhow::Result<()> {
     let lab = Lab::new(&Shape::small("none")).await?;
-    let catalog = newer_catalog(&lab.folder())?;
+    let catalog = catalog::newer(
+        lab.folder().join("catalog"),
+        vec![Edit::one_more_client(NS, NEWER)],
+    )?;
     let newer = Options::default()
         .flag("--catalog-dir")
         .flag(&catalog.to_string_lossy());
@@ -111,7 +90,7 @@ async fn rollback() -> anyhow::Result<()> {
     );
 
     lab.admin
-        .merge_isolation(&json!({"acceptedCatalogSequence": 1}))
+        .merge_isolation(&json!({"acceptedCatalogSequence": catalog::sequence()?}))
         .await?;
     lab.admin.settled(NS, &["Restricted"]).await?;
     ensure!(

@@ -1,5 +1,5 @@
 //! The traps that lie around policies: nodes, networks, the control plane, files and open connections. Numbered as
-//! in `traps.rs`.
+//! in `traps`.
 #![allow(clippy::unwrap_used)] // in helpers of tests a failed unwrap is a failed test
 
 mod common;

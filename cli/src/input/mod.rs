@@ -26,6 +26,7 @@ pub use object::{Object, Source};
 pub use state::State;
 
 use self::object::Kind;
+use crate::args::RecursiveArgs;
 use crate::look::{Look, LookArgs};
 use crate::session::Session;
 use crate::verbs::mode::{IsolationName, ModeName};
@@ -48,9 +49,9 @@ pub struct FromArgs {
     /// File or directory with manifests, "-" for standard input; may be repeated [default: the cluster]
     #[arg(short = 'f', long = "filename", value_name = "PATH")]
     pub files: Vec<PathBuf>,
-    /// Also read the directories inside directories
-    #[arg(short = 'R', long)]
-    pub recursive: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub depth: RecursiveArgs,
     /// With -f: also read the cluster; what the files say replaces what it holds under the same name
     #[arg(long, requires = "files")]
     pub with_cluster: bool,
@@ -132,7 +133,7 @@ pub async fn read(args: &FromArgs, session: &Session) -> Result<Read> {
         let client = session.client().await?;
         read.objects = cluster::objects(&client, session).await?;
     }
-    for path in files::expand(&args.files, args.recursive)? {
+    for path in files::expand(&args.files, args.depth.recursive)? {
         let found = files::read(&path)?;
         read.objects.extend(found.objects);
         read.faults.extend(found.faults);

@@ -17,7 +17,7 @@ pub async fn read(word: &str, args: &FromArgs, session: &Session) -> Result<Read
     } else if let Some(revision) = word.strip_prefix("git:") {
         of_revision(revision)?
     } else {
-        of_path(word, args.recursive)?
+        of_path(word, args.depth.recursive)?
     };
     let namespace = session.globals.in_namespace.as_deref().unwrap_or("default");
     for object in &mut read.objects {

@@ -10,7 +10,7 @@ use crate::output::table::{Cell, Style, Table};
 use crate::session::Session;
 use crate::{Outcome, output};
 
-/// Which connection is meant.
+/// Which connection is meant, where it is looked up, and how the answers are shown.
 #[derive(Clone, Debug, Args)]
 pub struct QuestionArgs {
     /// Who opens the connection
@@ -22,12 +22,18 @@ pub struct QuestionArgs {
     /// Port: 443, 53/UDP, a port name, or icmp [default: every port that the destination declares]
     #[arg(long, short = 'p', value_name = "PORT")]
     pub port: Option<PortName>,
+    /// Format
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub output: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub input: InputArgs,
 }
 
 impl QuestionArgs {
     /// The answers, one for each pair of workloads, port and reasons.
-    pub async fn answers(&self, input: &InputArgs, session: &Session) -> Result<Vec<Answer>> {
-        let state = input::state(input, session).await?;
+    pub async fn answers(&self, session: &Session) -> Result<Vec<Answer>> {
+        let state = input::state(&self.input, session).await?;
         let namespace = session.globals.in_namespace.as_deref().unwrap_or("default");
         let source = ends::find(&self.source, Role::Source, &state, namespace)?;
         let destination = ends::find(&self.destination, Role::Destination, &state, namespace)?;
@@ -49,12 +55,6 @@ pub struct CanConnectArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub question: QuestionArgs,
-    /// Format
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub output: Format,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub input: InputArgs,
 }
 
 /// Formats of single answers.
@@ -71,8 +71,8 @@ pub enum Format {
 
 /// Asks.
 pub async fn run(args: &CanConnectArgs, session: &Session) -> Result<Outcome> {
-    let answers = args.question.answers(&args.input, session).await?;
-    session.print(&match args.output {
+    let answers = args.question.answers(session).await?;
+    session.print(&match args.question.output {
         Format::Text => table(&answers, session.colored()),
         Format::Json => output::json(&answers)?,
         Format::Yaml => output::yaml(&answers)?,

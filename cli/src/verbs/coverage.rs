@@ -11,6 +11,7 @@ use bulkhead_policy::tiers::Tier;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::args::NamespacesArgs;
 use crate::input::{self, InputArgs, State};
 use crate::output::table::{Cell, Style, Table};
 use crate::session::Session;
@@ -28,8 +29,9 @@ use crate::{Outcome, output};
     Exit codes: 0, 1 when --require is not met, 2 failure."
 )]
 pub struct CoverageArgs {
-    /// Only these namespaces
-    pub namespaces: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub only: NamespacesArgs,
     /// Fail unless every pod is covered in this direction; may be repeated
     #[arg(long, value_enum, ignore_case = true, value_name = "DIRECTION")]
     pub require: Vec<DirectionName>,
@@ -112,8 +114,7 @@ impl Side {
 /// Counts.
 pub async fn run(args: &CoverageArgs, session: &Session) -> Result<Outcome> {
     let state = input::state(&args.input, session).await?;
-    let mut asked = args.namespaces.clone();
-    asked.extend(session.globals.in_namespace.clone());
+    let asked = args.only.asked(&session.globals);
     let rows: Vec<Row> = rows(&state)
         .into_iter()
         .filter(|r| asked.is_empty() || asked.iter().any(|a| **a == *r.namespace))

@@ -8,7 +8,6 @@ use clap::Args;
 use super::can_connect::{Format, QuestionArgs};
 use crate::ask::Answer;
 use crate::ask::reasons::{Reason, RuleRef};
-use crate::input::InputArgs;
 use crate::session::Session;
 use crate::{Outcome, output};
 
@@ -21,18 +20,12 @@ pub struct ExplainArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub question: QuestionArgs,
-    /// Format
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub output: Format,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub input: InputArgs,
 }
 
 /// Explains.
 pub async fn run(args: &ExplainArgs, session: &Session) -> Result<Outcome> {
-    let answers = args.question.answers(&args.input, session).await?;
-    session.print(&match args.output {
+    let answers = args.question.answers(session).await?;
+    session.print(&match args.question.output {
         Format::Text => answers.iter().map(text).collect::<Vec<_>>().join("\n"),
         Format::Json => output::json(&answers)?,
         Format::Yaml => output::yaml(&answers)?,

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use bulkhead_policy::effect::{Analysis, Break, Step, analyse, safe_order};
 use bulkhead_policy::v1;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
+use crate::args::{ReportArgs, ReportFormat};
 use crate::input::object::Kind;
 use crate::input::{self, InputArgs, State, files};
 use crate::output::table::Table;
@@ -31,22 +32,12 @@ pub struct OrderArgs {
     /// What one writer writes, in order; may be repeated
     #[arg(long = "writer", value_name = "[delete=]PATH,…", required = true)]
     pub writers: Vec<String>,
-    /// Format
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub output: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub report: ReportArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub input: InputArgs,
-}
-
-/// Formats of `order`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// JSON.
-    Json,
 }
 
 /// Analyses.
@@ -55,7 +46,7 @@ pub async fn run(args: &OrderArgs, session: &Session) -> Result<Outcome> {
     let writers = args
         .writers
         .iter()
-        .map(|w| steps(w, args.input.from.recursive, session))
+        .map(|w| steps(w, args.input.from.depth.recursive, session))
         .collect::<Result<Vec<_>>>()?;
     let start: Vec<_> = state.policies.iter().map(|w| w.policy.clone()).collect();
     let all: Vec<Step> = writers.iter().flatten().cloned().collect();
@@ -68,9 +59,9 @@ pub async fn run(args: &OrderArgs, session: &Session) -> Result<Outcome> {
         found: &found,
         safe: safe.as_deref(),
     };
-    session.print(&match args.output {
-        Format::Text => report.text(),
-        Format::Json => output::json(&report.json())?,
+    session.print(&match args.report.output {
+        ReportFormat::Text => report.text(),
+        ReportFormat::Json => output::json(&report.json())?,
     })?;
     if !found.exhaustive {
         session.warn("there are too many ways to interleave: not all of them were looked at");

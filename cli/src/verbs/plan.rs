@@ -1,13 +1,12 @@
 //! `plan`: the ordered steps of a mode switch, with the effect of each.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::mode::{IsolationName, ModeName};
-use crate::args::parse_duration;
+use crate::args::{NamespacesArgs, SettleArgs};
 use crate::input::{self, FromArgs};
 use crate::look::{Look, LookArgs};
 use crate::output::table::{Cell, Style, Table};
@@ -26,17 +25,18 @@ pub struct PlanArgs {
     /// The mode that would be set
     #[arg(value_enum, ignore_case = true, required_unless_present = "unset")]
     pub mode: Option<ModeName>,
-    /// Only these namespaces
-    pub namespaces: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub only: NamespacesArgs,
     /// Plan for the mode being removed: the platform decides
     #[arg(long, conflicts_with = "mode")]
     pub unset: bool,
     /// Directions that Restricted isolates [default: as configured, else Ingress]
     #[arg(long, value_enum, ignore_case = true)]
     pub isolation: Option<IsolationName>,
-    /// How long the operator leaves everybody to see a change; as the operator's flag
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
-    pub settle_time: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub settle: SettleArgs,
     /// Format; wide names every connection that a step takes away or adds
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
     pub output: Format,
@@ -70,9 +70,8 @@ pub async fn run(args: &PlanArgs, session: &Session) -> Result<Outcome> {
     }
     let mut look = Look::of(&read.objects, &args.look)?;
     look.suppose(args.mode.map(Into::into), args.isolation.map(Into::into));
-    look.settle(args.settle_time);
-    let mut asked = args.namespaces.clone();
-    asked.extend(session.globals.in_namespace.clone());
+    look.settle(args.settle.settle_time);
+    let asked = args.only.asked(&session.globals);
     let transitions = transitions(&mut look, &asked, session);
     if let Some(missing) = asked
         .iter()

@@ -16,7 +16,7 @@ use kube::core::ApiResource;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, ResourceExt};
 
-use crate::args::ObjectFormat;
+use crate::args::{NamespacesArgs, ObjectFormat};
 use crate::errors::{self, Absent};
 use crate::output::table::{Cell, Style, Table, age};
 use crate::session::Session;
@@ -48,8 +48,9 @@ const WIDE: &[&str] = &[
 /// Arguments of `status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
-    /// Only these namespaces
-    pub namespaces: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub only: NamespacesArgs,
     /// Another format; json and yaml also hold the SystemIsolation
     #[arg(short, long, value_name = "wide|json|yaml|name|jsonpath=TEMPLATE")]
     pub output: Option<Format>,
@@ -83,8 +84,7 @@ impl std::str::FromStr for Format {
 /// Shows the state.
 pub async fn run(args: &StatusArgs, session: &Session) -> Result<Outcome> {
     let client = session.client().await?;
-    let mut asked = args.namespaces.clone();
-    asked.extend(session.globals.in_namespace.clone());
+    let mut asked = args.only.asked(&session.globals);
     asked.dedup();
     let wide = args.output == Some(Format::Wide);
     if let Some(Format::Objects(format)) = &args.output {

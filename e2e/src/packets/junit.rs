@@ -91,21 +91,10 @@ impl Suite {
     }
 }
 
-/// Text in XML 1.0: markup escaped, and characters replaced that it cannot hold.
+/// Text in XML 1.0: markup and line ends escaped, and characters replaced that it cannot hold.
 fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' => escaped.push_str("&#10;"),
-            other if other.is_control() => escaped.push('\u{fffd}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
+    let held = text.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
+    quick_xml::escape::escape(held).replace('\n', "&#10;")
 }
 
 #[cfg(test)]

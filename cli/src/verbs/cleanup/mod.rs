@@ -7,7 +7,6 @@ mod removal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use bulkhead_controllers::decide::Role;
@@ -21,7 +20,7 @@ use self::forecast::Forecast;
 use self::leader::Leader;
 use self::removal::Remover;
 use crate::Outcome;
-use crate::args::{DryRun, WriteArgs, parse_duration};
+use crate::args::{DryRun, SettleArgs, WriteArgs};
 use crate::look::{Look, LookArgs};
 use crate::policies::{is_our_allow_all, opens_all};
 use crate::session::Session;
@@ -34,9 +33,9 @@ use crate::session::Session;
     policy selects by and SystemNamespaces go last. What others ship then applies again: --dry-run lists it."
 )]
 pub struct CleanupArgs {
-    /// How long everybody may take to see a change; as the operator's flag
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
-    pub settle_time: Duration,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub settle: SettleArgs,
     /// Go on although policies of others will then deny connections that are declared as required
     #[arg(long)]
     pub accept_denials: bool,
@@ -230,7 +229,7 @@ impl Cleanup<'_> {
         if self.args.write.dry_run != DryRun::None {
             return Ok(leader);
         }
-        let wait = leader.observation().max(self.args.settle_time);
+        let wait = leader.observation().max(self.args.settle.settle_time);
         self.session.note(&format!(
             "{} namespaces: watching for a live operator and letting everybody see the allow-alls, {wait:?} …",
             before.namespaces.len()
@@ -269,9 +268,9 @@ impl Cleanup<'_> {
         }
         self.session.note(&format!(
             "Letting everybody see that the restrictive sets are gone, {:?} …",
-            self.args.settle_time
+            self.args.settle.settle_time
         ));
-        sleep(self.args.settle_time).await;
+        sleep(self.args.settle.settle_time).await;
         leader.require_gone(&self.client).await
     }
 }

@@ -10,13 +10,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use bulkhead_probe::message::{Group, Protocol, Reply, Request, Speech, Target};
 use bulkhead_probe::{TIMEOUT_MS, clock, pod};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use self::figures::{Distribution, Seen};
 use self::ground::{Ground, PORT};
-use crate::args::parse_duration;
+use crate::args::{ReportArgs, ReportFormat, parse_duration};
 use crate::session::Session;
 use crate::{Outcome, output};
 
@@ -55,19 +55,9 @@ pub struct MeasureSettleArgs {
     /// How long one write may take to show before it counts as never
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_duration)]
     pub limit: Duration,
-    /// Format
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub output: Format,
-}
-
-/// Formats of `measure-settle`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// JSON.
-    Json,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub report: ReportArgs,
 }
 
 /// What was measured.
@@ -102,9 +92,9 @@ pub async fn run(args: &MeasureSettleArgs, session: &Session) -> Result<Outcome>
         (Err(error), Ok(())) | (Ok(_), Err(error)) => return Err(error),
         (Err(error), Err(left)) => bail!("{error:#}; and {left:#}"),
     };
-    session.print(&match args.output {
-        Format::Json => output::json(&figures)?,
-        Format::Text => text(&figures),
+    session.print(&match args.report.output {
+        ReportFormat::Json => output::json(&figures)?,
+        ReportFormat::Text => text(&figures),
     })?;
     Ok(Outcome::Success)
 }

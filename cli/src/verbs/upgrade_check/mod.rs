@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use bulkhead_api::Catalog;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
 use self::release::Release;
 use self::skew::Broken;
-use crate::input::{FromArgs, documents, files, object};
+use crate::args::{RecursiveArgs, ReportArgs, ReportFormat};
+use crate::input::{documents, files, object};
 use crate::look::{Look, LookArgs};
 use crate::output::table::{Cell, Style, Table};
 use crate::session::Session;
@@ -44,25 +45,15 @@ pub struct UpgradeCheckArgs {
     /// A client of the old release that is known to be gone, named as in the CLIENT column; may be repeated
     #[arg(long, value_name = "CLIENT")]
     pub gone: Vec<String>,
-    /// Also read the directories inside directories
-    #[arg(short = 'R', long)]
-    pub recursive: bool,
-    /// Format
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub output: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub depth: RecursiveArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub report: ReportArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub look: LookArgs,
-}
-
-/// Formats of `upgrade-check`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A table and what to do.
-    #[default]
-    Text,
-    /// JSON.
-    Json,
 }
 
 /// Checks.
@@ -72,9 +63,9 @@ pub fn run(args: &UpgradeCheckArgs, session: &Session) -> Result<Outcome> {
     let mut found = skew::broken(&old, &new);
     found.retain(|b| !args.gone.contains(&b.client));
     let breaking = found.iter().filter(|b| !b.new).count();
-    session.print(&match args.output {
-        Format::Text => text(&found, session.colored()),
-        Format::Json => output::json(&json!({"broken": found}))?,
+    session.print(&match args.report.output {
+        ReportFormat::Text => text(&found, session.colored()),
+        ReportFormat::Json => output::json(&json!({"broken": found}))?,
     })?;
     session.note(&format!(
         "{} namespaces before, {} after: {breaking} flows break in some order, {} are new",
@@ -100,13 +91,7 @@ fn release(word: &str, args: &UpgradeCheckArgs) -> Result<Release> {
         look_args.catalog_dir = Some(path.to_owned());
     } else if word != "builtin" {
         look_args.catalog_dir.clone_from(&args.look.catalog_dir);
-        let from = FromArgs {
-            files: vec![path.to_owned()],
-            recursive: args.recursive,
-            with_cluster: false,
-            strict: true,
-        };
-        for file in files::expand(&from.files, from.recursive)? {
+        for file in files::expand(&[path.to_owned()], args.depth.recursive)? {
             let read = files::read(&file)?;
             if let Some(fault) = read.faults.first() {
                 anyhow::bail!("{fault}");

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 
 use self::exceptions::Exceptions;
 use self::report::Report;
+use crate::args::NamespacesArgs;
 use crate::look::{Look, LookArgs};
 use crate::session::Session;
 use crate::{Outcome, output};
@@ -23,8 +24,9 @@ use crate::{Outcome, output};
     Exit codes: 0 everything holds, 1 findings, 2 it could not be judged."
 )]
 pub struct VerifyArgs {
-    /// Only these namespaces
-    pub namespaces: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub only: NamespacesArgs,
     /// File with namespaces that may be without a restrictive set, each with a reason and an expiry
     #[arg(long, value_name = "FILE")]
     pub exceptions: Option<PathBuf>,
@@ -63,8 +65,7 @@ pub async fn run(args: &VerifyArgs, session: &Session) -> Result<Outcome> {
     let client = session.client().await?;
     let mut look = Look::take(&client, &args.look, session).await?;
     judge::require_definitions(&look)?;
-    let mut asked = args.namespaces.clone();
-    asked.extend(session.globals.in_namespace.clone());
+    let asked = args.only.asked(&session.globals);
     let mut cases = Vec::new();
     let mut judged = Vec::new();
     for name in look.names() {

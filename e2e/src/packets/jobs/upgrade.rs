@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Run;
 use super::transitions::{Sums, watched};
+use crate::catalog::{self, Edit};
 use crate::operator::{Operator, Options};
 use crate::packets::flows::required;
 use crate::packets::ground::{Ground, Running};
@@ -26,41 +27,11 @@ const NEW_LABEL: &str = "renamed.network.openshift.io/policy-group: console";
 
 /// A copy of the catalog of the repository with a higher sequence, one more client, and a renamed label.
 fn newer_catalog(folder: &Path) -> anyhow::Result<PathBuf> {
-    let copy = folder.join("newer-catalog");
-    std::fs::create_dir_all(&copy)?;
-    let source = crate::cluster::repository().join("manifests/catalog");
-    for file in std::fs::read_dir(&source)? {
-        let file = file?;
-        let mut text = std::fs::read_to_string(file.path())?;
-        if file.file_name() == "catalog.yaml" {
-            let sequence = text.lines().find_map(|line| line.strip_prefix("sequence: "));
-            let old: u64 = sequence.context("the catalog has no sequence")?.parse()?;
-            text = changed(
-                &text,
-                &format!("\nsequence: {old}\n"),
-                &format!("\nsequence: {}\n", old + 1),
-            )?;
-            text = changed(&text, OLD_LABEL, NEW_LABEL)?;
-        }
-        if file.file_name() == format!("{CHANGED}.yaml").as_str() {
-            let client = format!("    clients:\n    - {{type: Namespace, namespace: {{name: {NEWER}}}}}\n");
-            text = changed(&text, "    clients:\n", &client)?;
-        }
-        std::fs::write(copy.join(file.file_name()), text)?;
-    }
-    Ok(copy)
-}
-
-fn changed(text: &str, old: &str, new: &str) -> anyhow::Result<String> {
-    ensure!(text.contains(old), "the catalog does not contain {old:?}");
-    Ok(text.replacen(old, new, 1))
-}
-
-fn sequence() -> anyhow::Result<u64> {
-    let file = crate::cluster::repository().join("manifests/catalog/catalog.yaml");
-    let text = std::fs::read_to_string(file)?;
-    let line = text.lines().find_map(|line| line.strip_prefix("sequence: "));
-    Ok(line.context("the catalog has no sequence")?.parse()?)
+    let edits = vec![
+        Edit::one_more_client(CHANGED, NEWER),
+        Edit::new(catalog::INDEX, OLD_LABEL, NEW_LABEL),
+    ];
+    catalog::newer(folder.join("newer-catalog"), edits)
 }
 
 /// Upgrade, both at once, rollback, and the acceptance of the rollback, all in a closed cluster.
@@ -127,7 +98,7 @@ pub async fn run(
             admits(ground).await?,
             "the older catalog took something back before the rollback was accepted"
         );
-        let accepted = json!({"acceptedCatalogSequence": sequence()?});
+        let accepted = json!({"acceptedCatalogSequence": catalog::sequence()?});
         ground.admin.merge_isolation(&accepted).await?;
         admitted(ground, false).await?;
         ground.followed(CLOSED).await
