@@ -5,6 +5,7 @@
 //! intersection and complement, which makes containment of selectors decidable exactly over *all possible*
 //! label sets, not only over those that exist today.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -238,6 +239,21 @@ impl Selector {
             return self.clone();
         }
         Self::canonical(self.terms.iter().chain(other.terms.iter()).cloned().collect())
+    }
+
+    /// What one or two of the selectors match at once. A pod that several match falls under each of these pairs.
+    pub fn overlaps<'a>(selectors: impl IntoIterator<Item = &'a Self>) -> BTreeSet<Self> {
+        let distinct: BTreeSet<&Self> = selectors.into_iter().collect();
+        let all: Vec<&Self> = distinct.into_iter().collect();
+        let with_later = |(at, one): (usize, &&'a Self)| {
+            let one = *one;
+            all[at..]
+                .iter()
+                .map(move |other| one.intersect(other))
+                .collect::<Vec<_>>()
+        };
+        let both = all.iter().enumerate().flat_map(with_later);
+        both.filter(|selector| !selector.is_nothing()).collect()
     }
 
     /// True when every label set that `self` matches is matched by `other`: exact over all label sets.
@@ -476,6 +492,22 @@ mod tests {
             prop_assert_eq!(s.intersects(&t), common);
             let same = universe.iter().all(|labels| s.matches(labels) == t.matches(labels));
             prop_assert_eq!(s == t, same);
+        }
+
+        #[test]
+        fn overlaps_match_what_one_or_two_selectors_match(all in prop::collection::vec(any_selector(), 0..4)) {
+            let overlaps = Selector::overlaps(&all);
+            for labels in universe() {
+                let matching = all.iter().filter(|s| s.matches(&labels));
+                let distinct: BTreeSet<&Selector> = matching.collect();
+                let n = distinct.len();
+                let found = overlaps.iter().filter(|s| s.matches(&labels)).count();
+                // Two pairs may match the same, so they are counted once.
+                prop_assert!(found <= n * (n + 1) / 2);
+                for (a, b) in distinct.iter().flat_map(|a| distinct.iter().map(move |b| (a, b))) {
+                    prop_assert!(overlaps.contains(&a.intersect(b)));
+                }
+            }
         }
 
         #[test]

@@ -3,7 +3,7 @@
 //! Every allow isolates the pods that it selects, so the first of several for one pod would cut off what the
 //! others open. Where the engine finds such a point, a temporary allow-all stands while the others are written.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bulkhead_api::{
     operand::{Enforcement, Operand, OperandNetworkPolicySpec},
@@ -11,7 +11,7 @@ use bulkhead_api::{
     vocabulary::ALLOW_ALL,
 };
 use bulkhead_policy::effect::{Step, analyse};
-use bulkhead_policy::{Labels, Pod, Policy, World};
+use bulkhead_policy::{Labels, Pod, Policy, Selector, World};
 
 use super::{Bundle, Role, foreign::examples};
 use crate::decide::render;
@@ -144,11 +144,17 @@ fn keeps(place: &Place<'_>, have: &[Standing], want: &[Standing], phases: &[Phas
     })
 }
 
-/// Running pods and one for each label set that a policy may select.
+/// Running pods, and one for each label set that a policy may select, or two of them at once.
 pub fn pods(place: &Place<'_>, have: &[Standing], want: &[Standing]) -> Vec<Pod> {
-    let labels = have.iter().chain(want).flat_map(|(_, p)| examples(&p.pods));
-    let imagined = labels
+    let selectors = have.iter().chain(want).map(|(_, p)| &p.pods);
+    let selected = Selector::overlaps(selectors);
+    let labels: BTreeSet<Labels> = selected
+        .iter()
+        .flat_map(examples)
         .chain([Labels::default()])
+        .collect();
+    let imagined = labels
+        .into_iter()
         .map(|l| Pod::new(place.namespace, "any pod to come", l));
     let here = place
         .running

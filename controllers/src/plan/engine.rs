@@ -152,11 +152,14 @@ pub fn required(targets: &[&Target], pod: &Pod, direction: Direction) -> Vec<Rul
         .collect()
 }
 
-/// Pods that do not exist yet but may at any moment: one of each server, and one that nobody declared.
+/// Pods that do not exist yet but may at any moment: one of each server, one of every two servers that one pod can
+/// belong to, and one that nobody declared.
 fn imagined(view: &View<'_>, targets: &[&Target]) -> Vec<Pod> {
     let namespace = &view.input.name;
-    let servers = targets.iter().map(|t| example(&t.policy.pods));
+    let servers = Selector::overlaps(targets.iter().map(|t| &t.policy.pods));
     let mut pods: Vec<Pod> = servers
+        .iter()
+        .map(example)
         .chain([Labels::default()])
         .map(|labels| Pod::new(namespace.clone(), "any pod to come", labels))
         .collect();

@@ -109,6 +109,26 @@ fn a_pod_that_comes_while_a_deleted_set_is_written_anew_is_served_whatever_its_s
 }
 
 #[test]
+fn a_pod_of_two_servers_may_come_while_a_deleted_set_is_written_again() {
+    // No pod runs, and a pod of either server alone would lose nothing on the way.
+    let quiet = server("quiet", &json!({"matchLabels": {"tier": "x"}}), &json!([]));
+    let busy = server(
+        "busy",
+        &json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["a", "b"]}]}),
+        &clients(8443),
+    );
+    for wait in 0..10 {
+        let mut run = Run::new(set_of(&[quiet.clone(), busy.clone()]), Vec::new(), false);
+        run.act(&restricted(Isolation::Ingress));
+        run.assert_reached();
+        run.act(&Act::DeleteAll);
+        work(&mut run, wait);
+        run.act(&Act::Pods(vec![PodModel::new(1, 443)]));
+        run.assert_reached();
+    }
+}
+
+#[test]
 fn terminating_pods_are_served_until_they_are_gone() {
     let mut leaving = PodModel::new(0, 8443);
     leaving.terminating = true;
