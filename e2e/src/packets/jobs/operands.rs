@@ -1,6 +1,6 @@
 //! Real operands, and stand-ins for those that cannot be built, before, under and after their bundles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail, ensure};
 use bulkhead_api::OperandNetworkPolicy;
@@ -211,18 +211,20 @@ async fn rounds(works: &Works, name: &str, stopped: watch::Receiver<bool>) -> an
     Ok(told.join("\n"))
 }
 
-/// One flow to each port on each path that is required with and without bundles.
+/// One flow to each port from each node, required with and without bundles. Clients whose egress a bundle isolates
+/// come first, because both sides of theirs can fail.
 fn required<'a>(ground: &Ground, stage: &'a Stage) -> Vec<Attempt<'a>> {
     let truth = BundleTruth::new(&ground.rules.operands, true);
-    let mut seen = std::collections::BTreeSet::new();
+    let bundled = |role: &cast::Role| BUNDLED.contains(&role.member.namespace.as_str());
+    let mut seen = BTreeSet::new();
     let mut chosen = attempts(&stage.roles);
+    chosen.sort_by_key(|a| !bundled(a.client));
     chosen.retain(|attempt| {
-        let bundled = |role: &cast::Role| BUNDLED.contains(&role.member.namespace.as_str());
         let Attempt { client, server, port } = *attempt;
         (bundled(client) || bundled(server))
             && !(client.member.host_network && client.node == server.node)
             && truth.of(*attempt).expect == Expect::Must
-            && seen.insert((server.id(), port, client.node, bundled(client)))
+            && seen.insert((server.id(), port, client.node))
     });
     chosen
 }

@@ -3,13 +3,16 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
+	"sort"
 	"strings"
 
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/releaseutil"
 )
 
 // version is that of the cluster for which charts are rendered.
@@ -58,8 +61,11 @@ func run(folder, name, file string) error {
 	}
 	slices.Sort(names)
 	for _, template := range names {
-		if text := strings.TrimSpace(rendered[template]); text != "" {
-			fmt.Printf("---\n# %s\n%s\n", template, strings.TrimPrefix(text, "---"))
+		parts := releaseutil.SplitManifests(rendered[template])
+		order := slices.Collect(maps.Keys(parts))
+		sort.Sort(releaseutil.BySplitManifestsOrder(order))
+		for _, part := range order {
+			fmt.Printf("---\n# %s\n%s\n", template, parts[part])
 		}
 	}
 	return nil
