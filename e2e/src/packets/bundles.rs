@@ -8,6 +8,9 @@ use super::truth::{Attempt, Expect, Expected, because};
 use crate::checker::objects::Protocol;
 use crate::checker::operands::{Line, Table, Who};
 
+/// Why nothing is expected of what a pod dials on its own node.
+pub const OWN_NODE: &str = "plugins differ about a pod's own node";
+
 /// What the facts about operands make of connections.
 pub struct BundleTruth<'a> {
     tables: &'a [Table],
@@ -86,7 +89,7 @@ impl<'a> BundleTruth<'a> {
             return because(Expect::Must, "the facts about operands require it");
         }
         if server.member.host_network && client.node == server.node {
-            return because(Expect::Open, "plugins differ about a pod's own node");
+            return because(Expect::Open, OWN_NODE);
         }
         if lines(table, Side::Egress).any(|(_, line)| has(line, port)) {
             return because(Expect::Open, "the port is opened to somebody else");

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Client;
 use kube::api::{
@@ -152,22 +152,26 @@ impl Works {
         Ok(())
     }
 
+    /// Waits until both webhooks answer: they run before the API server has their certificates.
+    pub async fn answered(&self, limit: Duration) -> anyhow::Result<()> {
+        eventually("both webhooks to answer", limit, || async {
+            for (kind, spec) in trials() {
+                self.trial(kind, &spec).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Has the API server call both webhooks again and again, on trial, until told to stop.
     pub async fn call(&self, mut stop: watch::Receiver<bool>) -> anyhow::Result<Calls> {
         let mut calls = Calls::default();
         while !*stop.borrow() {
-            for (kind, spec) in [("Issuer", json!({"selfSigned": {}})), ("SecretStore", store("x"))] {
+            for (kind, spec) in trials() {
                 let began = Instant::now();
-                let object = object(kind, "trial", &spec)?;
-                let params = PostParams {
-                    dry_run: true,
-                    ..PostParams::default()
-                };
-                let api = self.api(kind)?;
-                match timeout(LIMIT, api.create(&params, &object)).await {
-                    Ok(Ok(_)) => calls.answered += 1,
-                    Ok(Err(error)) => calls.failed.push(format!("{kind}: {error}")),
-                    Err(_) => calls.failed.push(format!("{kind}: no answer within {LIMIT:?}")),
+                match self.trial(kind, &spec).await {
+                    Ok(()) => calls.answered += 1,
+                    Err(error) => calls.failed.push(error.to_string()),
                 }
                 calls.longest = calls.longest.max(began.elapsed());
                 calls.slow += u64::from(began.elapsed() > SLOW);
@@ -178,12 +182,26 @@ impl Works {
         Ok(calls)
     }
 
+    /// An object is created on trial.
+    async fn trial(&self, kind: &str, spec: &Value) -> anyhow::Result<()> {
+        let params = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let (api, object) = (self.api(kind)?, object(kind, "trial", spec)?);
+        timeout(LIMIT, api.create(&params, &object))
+            .await
+            .with_context(|| format!("{kind} was not answered within {LIMIT:?}"))?
+            .map_err(|error| anyhow!("{kind}: {}", brief(&error)))?;
+        Ok(())
+    }
+
     async fn create(&self, kind: &str, name: &str, spec: &Value) -> anyhow::Result<()> {
         let object = object(kind, name, spec)?;
         timeout(LIMIT, self.api(kind)?.create(&PostParams::default(), &object))
             .await
             .with_context(|| format!("{kind} {name} was not answered within {LIMIT:?}"))?
-            .with_context(|| format!("{kind} {name}"))?;
+            .map_err(|error| anyhow!("{kind} {name}: {}", brief(&error)))?;
         Ok(())
     }
 
@@ -218,9 +236,14 @@ impl Calls {
     pub fn assert_answered(&self, minimum: u64) -> anyhow::Result<String> {
         ensure!(
             self.failed.is_empty(),
-            "{} calls of webhooks failed: {}",
+            "{} calls of webhooks failed, the first ones: {}",
             self.failed.len(),
-            self.failed.join("; ")
+            self.failed
+                .iter()
+                .take(3)
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join("; ")
         );
         ensure!(self.answered >= minimum, "only {} calls were made", self.answered);
         Ok(format!(
@@ -229,6 +252,19 @@ impl Calls {
             self.slow,
             self.longest.as_secs_f64() * 1_000.0
         ))
+    }
+}
+
+/// Objects whose kinds have webhooks.
+fn trials() -> [(&'static str, Value); 2] {
+    [("Issuer", json!({"selfSigned": {}})), ("SecretStore", store("x"))]
+}
+
+/// An error without the answer that it repeats.
+fn brief(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }
 

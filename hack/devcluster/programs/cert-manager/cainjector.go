@@ -17,6 +17,7 @@ import (
 	versioned "github.com/cert-manager/cert-manager/pkg/apis/config/cainjector/v1alpha1"
 	"github.com/cert-manager/cert-manager/pkg/controller/cainjector"
 	logf "github.com/cert-manager/cert-manager/pkg/logs"
+	"github.com/cert-manager/cert-manager/pkg/util"
 )
 
 // The chart's role lets the injector have a lease of this name and no other.
@@ -60,6 +61,8 @@ func inject(command *cobra.Command, settings *config.CAInjectorConfiguration) er
 	if err != nil {
 		return err
 	}
+	// The injectors apply under the name that the user agent begins with.
+	connection = util.RestConfigWithUserAgent(connection)
 	lease := settings.LeaderElectionConfig
 	manager, err := ctrl.NewManager(connection, ctrl.Options{
 		Scheme:                        scheme,

@@ -1,6 +1,6 @@
 package main
 
-// Each package registers its controller. Left out are those that need kinds
+// Each package registers its controller or its kind of issuer. Left out are those that need kinds
 // which a plain cluster does not have (gateways), those that upstream leaves out
 // unless asked (CertificateSigningRequests), and Venafi, whose client the
 // registry does not have.
@@ -22,4 +22,8 @@ import (
 	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/trigger"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/clusterissuers"
 	_ "github.com/cert-manager/cert-manager/pkg/controller/issuers"
+	_ "github.com/cert-manager/cert-manager/pkg/issuer/acme"
+	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca"
+	_ "github.com/cert-manager/cert-manager/pkg/issuer/selfsigned"
+	_ "github.com/cert-manager/cert-manager/pkg/issuer/vault"
 )
