@@ -10,7 +10,7 @@ use bulkhead_e2e::packets::flows::Pace;
 use bulkhead_e2e::packets::ground::{Ground, Running, Setting};
 use bulkhead_e2e::packets::jobs::release::Plugin;
 use bulkhead_e2e::packets::jobs::{
-    Run, deny_first, faults, release, set_stage, tables, transitions, upgrade, watch,
+    Run, deny_first, faults, operands, release, set_stage, tables, transitions, upgrade, watch,
 };
 use bulkhead_e2e::packets::stage::Stage;
 use bulkhead_policy::Dialect;
@@ -101,6 +101,8 @@ enum Job {
     },
     /// Transitions while parts of the cluster break
     Faults,
+    /// Real operands and stand-ins under their bundles
+    Operands,
     /// Release job: all traffic and the default suite in Restricted
     Restricted,
     /// Release job: catalog upgrade, rollback, and downgrade through prepare-downgrade, in Restricted
@@ -126,6 +128,7 @@ impl Job {
             Self::Tables => "packets-tables",
             Self::Transitions { .. } => "packets-transitions",
             Self::Faults => "packets-faults",
+            Self::Operands => "packets-operands",
             Self::Restricted => "packets-restricted",
             Self::Upgrade => "packets-upgrade",
             Self::DefaultSuite => "packets-default-suite",
@@ -174,7 +177,11 @@ async fn run(cli: Cli) -> anyhow::Result<bool> {
         release::default_suite(&mut run, &plugin, None).await;
         return run.finish(args.junit.as_deref());
     }
-    let stage = set_stage(&ground).await?;
+    let stage = if job == Job::Operands {
+        operands::set_stage(&ground).await?
+    } else {
+        set_stage(&ground).await?
+    };
     let outcome = tokio::select! {
         outcome = play(job, &mut run, &ground, &stage, &plugin) => outcome,
         signal = tokio::signal::ctrl_c() => {
@@ -223,6 +230,7 @@ async fn play(
             upgrade::run(run, ground, stage, &mut operator).await
         }
         Job::Faults => faults::run(run, ground, stage).await,
+        Job::Operands => operands::run(run, ground, stage).await,
         Job::Restricted => release::restricted(run, ground, stage, plugin).await,
         Job::Upgrade => release::upgrades(run, ground, stage, &mut operator, plugin).await,
         Job::Watch { seconds } => {

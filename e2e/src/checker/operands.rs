@@ -171,8 +171,20 @@ pub enum PortText {
     Text(String),
 }
 
+impl Table {
+    /// Whether a pod is meant.
+    pub fn selects(&self, namespace: &str, labels: &Labels) -> bool {
+        self.namespace == namespace
+            && self
+                .pods
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
 impl PortText {
-    fn port(&self) -> anyhow::Result<(Protocol, u16)> {
+    /// Protocol and number.
+    pub fn port(&self) -> anyhow::Result<(Protocol, u16)> {
         Ok(match self {
             Self::Number(number) => (Protocol::Tcp, *number),
             Self::Text(text) => {
@@ -305,16 +317,10 @@ impl<'a> Judge<'a> {
     }
 
     fn pods(&self, table: &Table) -> Vec<(Arc<str>, Pod)> {
-        let matches = |pod: &Pod| {
-            table
-                .pods
-                .iter()
-                .all(|(key, value)| pod.labels.get(key) == Some(value))
-        };
         let all = self
             .world
             .subjects(&table.namespace)
-            .filter(|(_, pod)| matches(pod));
+            .filter(|(_, pod)| table.selects(&table.namespace, &pod.labels));
         all.map(|(name, pod)| (name.clone(), pod.clone())).collect()
     }
 

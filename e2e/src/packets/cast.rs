@@ -100,6 +100,11 @@ pub fn built_in(facts: &Facts) -> anyhow::Result<Vec<Member>> {
     read(include_str!("../../cast.yaml"), facts).context("cast.yaml")
 }
 
+/// The cast of the job for operand bundles.
+pub fn operands(facts: &Facts) -> anyhow::Result<Vec<Member>> {
+    read(include_str!("../../cast-operands.yaml"), facts).context("cast-operands.yaml")
+}
+
 fn read(text: &str, facts: &Facts) -> anyhow::Result<Vec<Member>> {
     let file: File = bulkhead_api::yaml::from_str(text)?;
     let members: Vec<Member> = file

@@ -13,7 +13,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use super::predict::Prediction;
 use super::stage::Stage;
 use super::table::{Cell, Table, name};
-use super::truth::{Attempt, Truth, attempts};
+use super::truth::{Attempt, Expected, Truth, attempts};
 use crate::checker::objects;
 
 /// Clients that probe at a time.
@@ -30,6 +30,16 @@ pub async fn fill<'a>(
     title: &str,
     dialect: &Dialect,
 ) -> anyhow::Result<Table<'a>> {
+    fill_by(stage, |attempt| truth.of(attempt), title, dialect).await
+}
+
+/// The same, with expectations from anywhere.
+pub async fn fill_by<'a>(
+    stage: &'a Stage,
+    expect: impl Fn(Attempt<'_>) -> Expected,
+    title: &str,
+    dialect: &Dialect,
+) -> anyhow::Result<Table<'a>> {
     let prediction = Prediction::read(stage.client(), dialect.clone()).await?;
     let all = attempts(&stage.roles);
     let kernel = probe(stage, &all, 1).await?;
@@ -38,7 +48,7 @@ pub async fn fill<'a>(
         let missing = || anyhow::anyhow!("no answer about {}", key(attempt));
         cells.push(Cell {
             attempt,
-            expected: truth.of(attempt),
+            expected: expect(attempt),
             engine: prediction.of(attempt)?,
             kernel: kernel.get(&key(attempt)).cloned().ok_or_else(missing)?,
         });

@@ -74,7 +74,8 @@ pub struct Expected {
     pub why: Arc<str>,
 }
 
-fn because(expect: Expect, why: &str) -> Expected {
+/// An expectation with its reason.
+pub(super) fn because(expect: Expect, why: &str) -> Expected {
     Expected {
         expect,
         why: why.into(),

@@ -2,6 +2,7 @@
 
 pub mod deny_first;
 pub mod faults;
+pub mod operands;
 pub mod release;
 pub mod tables;
 pub mod transitions;
@@ -12,7 +13,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::Instant;
 
-use super::cast::{self, Role};
+use super::cast::{self, Member, Role};
 use super::ground::Ground;
 use super::junit::{Case, Outcome, Suite};
 use super::stage::{self, Stage};
@@ -90,10 +91,14 @@ impl Run {
 
 /// Puts the whole cast of the repository into the cluster.
 pub async fn set_stage(ground: &Ground) -> anyhow::Result<Stage> {
-    let members = cast::built_in(&ground.rules.facts)?;
+    set_cast(ground, &cast::built_in(&ground.rules.facts)?).await
+}
+
+/// Puts a cast into the cluster.
+pub async fn set_cast(ground: &Ground, members: &[Member]) -> anyhow::Result<Stage> {
     let nodes = stage::nodes(ground.client()).await?;
     anyhow::ensure!(!nodes.is_empty(), "the cluster has no node that is ready");
-    let roles: Vec<Role> = cast::roles(&members, nodes.len());
+    let roles: Vec<Role> = cast::roles(members, nodes.len());
     let began = Instant::now();
     let stage = Stage::set(ground.client(), roles, &ground.setting.image, &nodes).await?;
     println!(
