@@ -66,10 +66,10 @@ impl<'a> Judge<'a> {
         let after = self.window.after(&change);
         let takes_nothing = !effect.contracts() && effect.newly_isolates.is_empty();
         let in_every_mix =
-            || self.only_adds(&change) || self.others_settled(object) || self.adds_no_loss(&after);
+            || self.only_adds(&change) || self.others_settled(object) || self.adds_no_loss(&change, &after);
         let meaning = if takes_nothing && in_every_mix() {
             Meaning::Harmless
-        } else if self.keeps_required(&after) {
+        } else if self.keeps_required(&change, &after) {
             Meaning::Safe
         } else {
             Meaning::Unsafe
@@ -117,11 +117,20 @@ impl<'a> Judge<'a> {
         others.all(|(_, versions)| versions.len() == 1)
     }
 
+    /// Pods that some version of the object selects; to all others the write means nothing.
+    fn touched<'s>(&'s self, change: &'s Write) -> impl Iterator<Item = &'s Pod> + use<'s, 'a> {
+        let known = change.object.map(|at| self.window.objects()[at].as_slice());
+        let versions = known.unwrap_or_default().iter().chain([&change.version]);
+        let selectors: Vec<&Selector> = versions.flatten().map(|policy| &policy.pods).collect();
+        let selected = move |pod: &&Pod| selectors.iter().any(|s| s.matches(&pod.labels));
+        self.pods.iter().filter(selected)
+    }
+
     /// Whatever is required and missing in some mix afterwards is missing already.
-    fn adds_no_loss(&self, after: &Window) -> bool {
+    fn adds_no_loss(&self, change: &Write, after: &Window) -> bool {
         let world = &self.view.input.cluster.world;
         let live = self.window.after_settling();
-        self.pods.iter().all(|pod| {
+        self.touched(change).all(|pod| {
             Direction::ALL.into_iter().all(|direction| {
                 let required = required(&self.targets, pod, direction);
                 let before = live.missing(world, pod, direction, &required);
@@ -131,9 +140,9 @@ impl<'a> Judge<'a> {
         })
     }
 
-    fn keeps_required(&self, after: &Window) -> bool {
+    fn keeps_required(&self, change: &Write, after: &Window) -> bool {
         let world = &self.view.input.cluster.world;
-        self.pods.iter().all(|pod| {
+        self.touched(change).all(|pod| {
             Direction::ALL.into_iter().all(|direction| {
                 let required = required(&self.targets, pod, direction);
                 after.missing(world, pod, direction, &required).is_empty()

@@ -353,7 +353,7 @@ fn classes(pods: &[Pod]) -> impl Iterator<Item = (usize, &Pod, usize)> {
     let alike = |a: &Pod, b: &Pod| {
         a.labels == b.labels && a.namespace == b.namespace && a.ports == b.ports && a.state == b.state
     };
-    one_of_each_class(pods)
+    one_of_each_class(pods, |_| true)
         .map(move |(at, pod)| (at, pod, pods.iter().filter(|other| alike(pod, other)).count()))
 }
 

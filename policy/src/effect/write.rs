@@ -80,7 +80,9 @@ impl WriteEffect {
 pub fn effect_of_write(world: &World, before: &Window, write: &Write, pods: &[Pod]) -> WriteEffect {
     let after = before.after(write);
     let mut effect = WriteEffect::default();
-    for (at, pod) in one_of_each_class(pods) {
+    // Selecting is cheaper than telling classes apart, and most writes select few pods.
+    let matters = |pod: &Pod| Direction::ALL.into_iter().any(|d| touches(before, write, d, pod));
+    for (at, pod) in one_of_each_class(pods, matters) {
         for direction in Direction::ALL {
             if !touches(before, write, direction, pod) {
                 continue;
@@ -129,9 +131,12 @@ fn live_flows(world: &World, window: &Window, direction: Direction, pod: &Pod) -
     if isolated { allowed } else { flows::everything() }
 }
 
-/// The first pod of each set that no policy of the namespace can tell apart.
-pub(super) fn one_of_each_class(pods: &[Pod]) -> impl Iterator<Item = (usize, &Pod)> {
-    let mut seen = HashSet::with_capacity(pods.len());
+/// The first pod of each set that no policy of the namespace can tell apart, of those that matter.
+pub(super) fn one_of_each_class(
+    pods: &[Pod],
+    matters: impl Fn(&Pod) -> bool,
+) -> impl Iterator<Item = (usize, &Pod)> {
+    let mut seen = HashSet::new();
     let class = |pod: &&Pod| {
         (
             pod.namespace.clone(),
@@ -142,7 +147,7 @@ pub(super) fn one_of_each_class(pods: &[Pod]) -> impl Iterator<Item = (usize, &P
     };
     pods.iter()
         .enumerate()
-        .filter(move |(_, pod)| seen.insert(class(pod)))
+        .filter(move |(_, pod)| matters(pod) && seen.insert(class(pod)))
 }
 
 impl fmt::Display for Change {
