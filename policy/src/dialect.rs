@@ -54,6 +54,9 @@ pub struct Dialect {
     pub host_source: HostSource,
     /// Egress peers with a pod selector also cover host-network pods, by the labels of those pods.
     pub egress_selects_host_pods: bool,
+    /// What a pod dials on the node that it runs on is allowed whatever the policies say, as the API's documentation
+    /// has it. Otherwise policies decide about it as about other nodes.
+    pub own_node_is_free: bool,
     /// `ipBlock` covers pods by their address.
     pub ip_block_matches_pods: bool,
     /// `ipBlock` covers nodes by their address.
@@ -75,6 +78,7 @@ impl Dialect {
             host_namespace: None,
             host_source: HostSource::NodeAddress,
             egress_selects_host_pods: false,
+            own_node_is_free: true,
             ip_block_matches_pods: true,
             ip_block_matches_hosts: true,
             named_ports: NamedPorts::Resolved,
@@ -109,9 +113,11 @@ impl Dialect {
         }
     }
 
-    /// Cilium: address blocks hold neither pods nor nodes of the cluster, which have identities instead.
+    /// Cilium: address blocks hold neither pods nor nodes of the cluster, which have identities instead; a pod's own
+    /// node is such an identity too (seen with 1.15.19: docs/packets.md).
     pub fn cilium() -> Self {
         Self {
+            own_node_is_free: false,
             ip_block_matches_pods: false,
             ip_block_matches_hosts: false,
             ..Self::spec()

@@ -161,7 +161,7 @@ pub(crate) fn allowed_in_one<'a>(
     peer: &Endpoint<'_>,
     traffic: Traffic,
 ) -> Decision<'a> {
-    if let Some(verdict) = without_policies(world, pod, peer) {
+    if let Some(verdict) = without_policies(world, pod, direction, peer) {
         return Decision::plain(verdict);
     }
     let mut decision = Decision::plain(Verdict::Allowed);
@@ -253,17 +253,25 @@ impl Connection<'_> {
 }
 
 /// What holds whatever the policies say; `None` when they decide.
-pub(crate) fn without_policies(world: &World, pod: &Pod, peer: &Endpoint<'_>) -> Option<Verdict> {
+pub(crate) fn without_policies(
+    world: &World,
+    pod: &Pod,
+    direction: Direction,
+    peer: &Endpoint<'_>,
+) -> Option<Verdict> {
     let finished = |pod: &Pod| pod.state == PodState::Finished;
     let apart = |peer: &Pod| {
         peer.state == PodState::Networked
             && world.has_networks()
             && world.network(&peer.namespace) != world.network(&pod.namespace)
     };
+    // The node may always reach its pods: kubelet's probes rest on that.
+    let free = || direction == Direction::Ingress || world.dialect.own_node_is_free;
     match peer {
         _ if finished(pod) => Some(Verdict::Denied),
         Endpoint::Pod(peer) if finished(peer) => Some(Verdict::Denied),
-        _ if pod.state == PodState::HostNetwork || on_own_node(pod, peer) => Some(Verdict::Allowed),
+        _ if pod.state == PodState::HostNetwork => Some(Verdict::Allowed),
+        _ if on_own_node(pod, peer) && free() => Some(Verdict::Allowed),
         Endpoint::Pod(peer) if peer.is(pod) => Some(Verdict::Allowed),
         Endpoint::Pod(peer) if apart(peer) => Some(Verdict::Denied),
         _ => None,

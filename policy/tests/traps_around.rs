@@ -54,6 +54,13 @@ fn trap_21_a_node_and_its_own_pods_always_reach_each_other_and_other_nodes_do_no
             "the pod to {peer}"
         );
     }
+    // Cilium lets policies decide about what a pod dials there, and never keeps the node from its pods.
+    let mut judged = Scene::new().policy("home", SHUT);
+    judged.world.dialect = Dialect::cilium();
+    assert!(judged.allows(Endpoint::OwnNode, server.end(), tcp(80)));
+    assert!(judged.allows(near_agent.end(), server.end(), tcp(80)));
+    assert!(!judged.allows(server.end(), Endpoint::OwnNode, tcp(80)));
+    assert!(!judged.allows(server.end(), near_agent.end(), tcp(80)));
     // Nodes that nobody knows are not taken for one another.
     let (unplaced, roaming) = (
         pod("home", "s", []),

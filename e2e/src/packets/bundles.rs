@@ -4,12 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::cast::Role;
-use super::truth::{Attempt, Expect, Expected, because};
+use super::truth::{Attempt, Expect, Expected, OWN_NODE, because};
 use crate::checker::objects::Protocol;
 use crate::checker::operands::{Line, Table, Who};
-
-/// Why nothing is expected of what a pod dials on its own node.
-pub const OWN_NODE: &str = "plugins differ about a pod's own node";
 
 /// What the facts about operands make of connections.
 pub struct BundleTruth<'a> {

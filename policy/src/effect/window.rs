@@ -139,7 +139,7 @@ impl Window {
         direction: Direction,
         peer: &Endpoint<'_>,
     ) -> PortSet {
-        if let Some(verdict) = without_policies(world, pod, peer) {
+        if let Some(verdict) = without_policies(world, pod, direction, peer) {
             return all_if(verdict == Verdict::Allowed);
         }
         let sure = |version| opened_by(world, version, direction, pod, peer).0;
@@ -186,7 +186,7 @@ impl Window {
         direction: Direction,
         peer: &Endpoint<'_>,
     ) -> PortSet {
-        if let Some(verdict) = without_policies(world, pod, peer) {
+        if let Some(verdict) = without_policies(world, pod, direction, peer) {
             return all_if(verdict == Verdict::Allowed);
         }
         if !self.surely_isolates(pod, direction) {
@@ -280,7 +280,7 @@ impl Window {
         direction: Direction,
         peer: &Endpoint<'_>,
     ) -> Option<bool> {
-        match without_policies(world, pod, peer) {
+        match without_policies(world, pod, direction, peer) {
             Some(verdict) => Some(verdict == Verdict::Allowed),
             None => (!self.possibly_isolates(pod, direction)).then_some(true),
         }

@@ -181,7 +181,7 @@ impl Question<'_> {
         cluster: &'a [ClusterPolicy],
         policies: impl IntoIterator<Item = &'a Policy>,
     ) -> Side<'a> {
-        if let Some(verdict) = without_policies(self.world, self.pod, self.peer) {
+        if let Some(verdict) = without_policies(self.world, self.pod, self.direction, self.peer) {
             return Side {
                 verdict,
                 by: Decider::Nobody,

@@ -14,12 +14,11 @@ use tokio::sync::watch;
 use super::transitions::{Sums, watched};
 use super::{Run, set_cast};
 use crate::operands::{ZTWIM, condition};
-use crate::packets::bundles::{BundleTruth, OWN_NODE};
+use crate::packets::bundles::BundleTruth;
 use crate::packets::cast::{self, MARK};
 use crate::packets::exec::fill_by;
 use crate::packets::ground::Ground;
 use crate::packets::stage::Stage;
-use crate::packets::table::Table;
 use crate::packets::truth::{Attempt, Expect, attempts};
 use crate::packets::works::Works;
 use crate::wait::eventually;
@@ -140,8 +139,7 @@ async fn judge(ground: &Ground, stage: &Stage, in_force: bool) -> anyhow::Result
         "without bundles"
     };
     tokio::time::sleep(ground.setting.settle).await;
-    let mut table = fill_by(stage, |attempt| truth.of(attempt), title, &ground.setting.dialect).await?;
-    let own_node = set_apart(&mut table);
+    let table = fill_by(stage, |attempt| truth.of(attempt), title, &ground.setting.dialect).await?;
     let count = |expect| table.cells.iter().filter(|c| c.expected.expect == expect).count();
     ensure!(
         count(Expect::Must) > 200,
@@ -160,7 +158,7 @@ async fn judge(ground: &Ground, stage: &Stage, in_force: bool) -> anyhow::Result
         .iter()
         .filter(|c| !c.kernel.open() && REAL.contains(&c.attempt.server.member.namespace.as_str()));
     let told = format!(
-        "{}\n{} connections to ports of real operands were closed\n{own_node}",
+        "{}\n{} connections to ports of real operands were closed",
         table.summary(),
         kept_out.count()
     );
@@ -169,21 +167,6 @@ async fn judge(ground: &Ground, stage: &Stage, in_force: bool) -> anyhow::Result
         bail!("{told}\n{wrong}");
     }
     Ok(told)
-}
-
-/// Takes out what isolated pods dial on their own node. The engine holds a pod's own node open by definition, the API
-/// leaves it open, and some plugins judge it; so these cells are counted, and nothing fails for them.
-fn set_apart(table: &mut Table<'_>) -> String {
-    let (apart, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut table.cells)
-        .into_iter()
-        .partition(|c| &*c.expected.why == OWN_NODE);
-    table.cells = rest;
-    let kernel = apart.iter().filter(|c| c.kernel.open()).count();
-    let engine = apart.iter().filter(|c| c.engine.open).count();
-    format!(
-        "counted apart: {} cells from isolated pods to their own node; the kernel opens {kernel}, the engine {engine}",
-        apart.len()
-    )
 }
 
 /// Everything at once while bundles come or go: probes of what is required with and without them, calls of webhooks,
