@@ -43,6 +43,15 @@ pub enum Established {
     Judged,
 }
 
+/// What becomes of connections from a pod to the node that it runs on. The other way is always open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OwnNode {
+    /// They are allowed whatever the policies say, as the API's documentation has it.
+    Free,
+    /// Policies decide about them as about other nodes.
+    Judged,
+}
+
 /// How a network plugin decides where the API's text does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialect {
@@ -54,9 +63,8 @@ pub struct Dialect {
     pub host_source: HostSource,
     /// Egress peers with a pod selector also cover host-network pods, by the labels of those pods.
     pub egress_selects_host_pods: bool,
-    /// What a pod dials on the node that it runs on is allowed whatever the policies say, as the API's documentation
-    /// has it. Otherwise policies decide about it as about other nodes.
-    pub own_node_is_free: bool,
+    /// What becomes of connections from a pod to its own node.
+    pub own_node: OwnNode,
     /// `ipBlock` covers pods by their address.
     pub ip_block_matches_pods: bool,
     /// `ipBlock` covers nodes by their address.
@@ -78,7 +86,7 @@ impl Dialect {
             host_namespace: None,
             host_source: HostSource::NodeAddress,
             egress_selects_host_pods: false,
-            own_node_is_free: true,
+            own_node: OwnNode::Free,
             ip_block_matches_pods: true,
             ip_block_matches_hosts: true,
             named_ports: NamedPorts::Resolved,
@@ -117,7 +125,7 @@ impl Dialect {
     /// node is such an identity too (seen with 1.15.19: docs/packets.md).
     pub fn cilium() -> Self {
         Self {
-            own_node_is_free: false,
+            own_node: OwnNode::Judged,
             ip_block_matches_pods: false,
             ip_block_matches_hosts: false,
             ..Self::spec()

@@ -39,7 +39,7 @@ pub mod well_known;
 pub mod world;
 
 pub use address::AddressSet;
-pub use dialect::{Dialect, EndPort, Established, HostSource, NamedPorts};
+pub use dialect::{Dialect, EndPort, Established, HostSource, NamedPorts, OwnNode};
 pub use effect::{Change, Effect, Window, Write, WriteEffect};
 pub use engine::Cluster;
 pub use family::Family;

@@ -1,6 +1,6 @@
 //! Verdicts about one connection, with the rules that decide.
 
-use crate::dialect::{Dialect, Established};
+use crate::dialect::{Dialect, Established, OwnNode};
 use crate::family::{Family, Seen};
 use crate::lower::{Lowered, Opened, Unknown};
 use crate::policy::{Direction, Policy};
@@ -266,7 +266,7 @@ pub(crate) fn without_policies(
             && world.network(&peer.namespace) != world.network(&pod.namespace)
     };
     // The node may always reach its pods: kubelet's probes rest on that.
-    let free = || direction == Direction::Ingress || world.dialect.own_node_is_free;
+    let free = || direction == Direction::Ingress || world.dialect.own_node == OwnNode::Free;
     match peer {
         _ if finished(pod) => Some(Verdict::Denied),
         Endpoint::Pod(peer) if finished(peer) => Some(Verdict::Denied),

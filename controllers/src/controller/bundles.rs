@@ -172,9 +172,10 @@ fn warn_about_grpc(world: &World, engine: &bulkhead_policy::World, facts: &Facts
             shape.labels.clone(),
         )
     });
-    let admin = match Kind::ADMIN.into_iter().all(|kind| world.is_known(kind)) {
-        true => grpc::administrator(engine, of_administrator(world), &pod, found.grpc_port),
-        false => grpc::AdminPolicies::Unreadable,
+    let admin = if Kind::ADMIN.into_iter().all(|kind| world.is_known(kind)) {
+        grpc::administrator(engine, of_administrator(world), &pod, found.grpc_port)
+    } else {
+        grpc::AdminPolicies::Unreadable
     };
     let judged = grpc::judge(engine, &others, admin, &pod, found);
     bundle.warnings.extend(grpc::warning(judged, found));
