@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use bulkhead_api::namespace::EffectiveMode;
 use bulkhead_e2e::admin::LIMIT;
 use bulkhead_e2e::lab::{Lab, Shape};
 use bulkhead_e2e::operator::{Operator, Options};
@@ -332,8 +333,28 @@ async fn closing_blindly(lab: &Lab) -> anyhow::Result<Operator> {
     // Between two of its writes it may wait for what it learns late.
     lab.calm(LATE + 2 * SETTLE).await?;
     lab.admin.mode("Restricted").await?;
+    eventually("the operator to want it closed", LIMIT, || async {
+        let status = lab.admin.system().get(NS).await?.status.unwrap_or_default();
+        ensure!(
+            status.desired_mode == Some(EffectiveMode::Restricted),
+            "{status:?}"
+        );
+        Ok(())
+    })
+    .await?;
+    // It goes on when it has learned of that write of its own; what happens before is news to it only later.
     tokio::time::sleep(LATE / 2).await;
     Ok(blind)
+}
+
+/// A contract is announced while the last change is still news to come. Otherwise the scenario proves nothing.
+async fn announces_before_it_learns(lab: &Lab) -> anyhow::Result<()> {
+    let announced = eventually("a contract to be announced", LATE, || async {
+        let status = lab.admin.system().get(NS).await?.status.unwrap_or_default();
+        ensure!(status.intent.is_some(), "no intent is stored");
+        Ok(())
+    });
+    announced.await.context("the leader was not blind when it closed")
 }
 
 /// The leader learns late that somebody deleted part of the set: when it closes, only a live read can tell.
@@ -345,6 +366,7 @@ async fn late_watches() -> anyhow::Result<()> {
     let server = server.context("no policy of the server is staged")?;
     let _blind = closing_blindly(&lab).await?;
     lab.admin.delete_policy(NS, server).await?;
+    announces_before_it_learns(&lab).await?;
     lab.admin.applied(Some("Restricted"), 2 * LIMIT).await?;
     lab.assert_clean().map(drop)
 }
@@ -356,6 +378,7 @@ async fn late_declarations() -> anyhow::Result<()> {
     let _blind = closing_blindly(&lab).await?;
     let clients = ["openshift-monitoring", "openshift-config"];
     lab.admin.declare(NS, "mine", &set(&clients)).await?;
+    announces_before_it_learns(&lab).await?;
     lab.admin.applied(Some("Restricted"), 2 * LIMIT).await?;
     lab.assert_clean().map(drop)
 }
