@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use bulkhead_api::namespace::EffectiveMode;
 use bulkhead_e2e::admin::LIMIT;
+use bulkhead_e2e::checker::history::Kind;
 use bulkhead_e2e::lab::{Lab, Shape};
 use bulkhead_e2e::operator::{Operator, Options};
 use bulkhead_e2e::suite::Suite;
@@ -373,12 +374,30 @@ async fn late_watches() -> anyhow::Result<()> {
 
 /// The leader learns late that a client was declared, after it has begun to close.
 async fn late_declarations() -> anyhow::Result<()> {
+    // A namespace with pods, which nobody forbids to be a client: without them nothing would be missed.
+    const CLIENT: &str = "tenant-b";
     let lab = lab().await?;
     settle_in(&lab, "Unrestricted").await?;
     let _blind = closing_blindly(&lab).await?;
-    let clients = ["openshift-monitoring", "openshift-config"];
+    let clients = ["openshift-monitoring", CLIENT];
     lab.admin.declare(NS, "mine", &set(&clients)).await?;
     announces_before_it_learns(&lab).await?;
     lab.admin.applied(Some("Restricted"), 2 * LIMIT).await?;
+    // While a namespace is on its way, the checker asks for what old and new declarations have in common.
+    let history = lab.history()?;
+    let of_ours = |name: &str, gone: bool| {
+        history.events.iter().position(|e| {
+            let concerned = e.id.kind == Kind::Policy && *e.id.namespace == *NS;
+            concerned && e.id.name.starts_with(name) && e.content.is_gone() == gone
+        })
+    };
+    let (served, closed) = (
+        of_ours("bulkhead-operator-", false),
+        of_ours("bulkhead-allow-all", true),
+    );
+    ensure!(
+        served.is_some() && closed.is_some() && served < closed,
+        "closed by event {closed:?}, and the new client was served by event {served:?}"
+    );
     lab.assert_clean().map(drop)
 }
