@@ -17,7 +17,7 @@ use super::objects::Protocol;
 /// The declarations of one namespace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declared {
-    replaces: bool,
+    replacing: usize,
     /// Whether any pod or client is declared.
     pub any: bool,
     /// Declared to be New.
@@ -41,7 +41,7 @@ impl Declared {
 
     fn add(&mut self, namespace: &str, object: &str, spec: &SystemNetworkPolicySpec) {
         self.any = true;
-        self.replaces |= spec.catalog_entry == CatalogEntryUse::Replace;
+        self.replacing += usize::from(spec.catalog_entry == CatalogEntryUse::Replace);
         self.is_new |= spec.lineage == Some(bulkhead_api::namespace::Lineage::New);
         for server in &spec.servers {
             let why: Arc<str> = format!("declared: {namespace}/{object} server {}", server.name).into();
@@ -68,9 +68,14 @@ impl Declared {
         }
     }
 
+    /// Whether two of them contradict each other: the last ones that did not stay in force then.
+    pub fn conflicts(&self) -> bool {
+        self.replacing > 1
+    }
+
     /// Whether the pods are meant by a declared server, or the facts are set aside altogether.
     pub fn covers(&self, labels: &Labels) -> bool {
-        self.replaces || self.servers.iter().any(|(selector, _)| selector.matches(labels))
+        self.replacing > 0 || self.servers.iter().any(|(selector, _)| selector.matches(labels))
     }
 
     /// Declared clients of the pods.

@@ -60,7 +60,7 @@ pub fn judge(
             policies: &policies,
         };
         judged.exactness(rules, &needs, &mut found);
-        judged.forbidden(rules, &mut found);
+        judged.forbidden(rules, &declared.ingress(labels), &mut found);
     }
     found
 }
@@ -143,7 +143,8 @@ impl Judged<'_> {
         })
     }
 
-    fn forbidden(&self, rules: &Rules, found: &mut Found) {
+    /// The pairs speak of the platform as it ships; what somebody declares beyond it is his word against theirs.
+    fn forbidden(&self, rules: &Rules, added: &[Need], found: &mut Found) {
         let view = self.view();
         for pair in rules
             .pairs
@@ -168,6 +169,10 @@ impl Judged<'_> {
             for peer in peers {
                 found.probes += 1;
                 let port = (pair.protocol, pair.port);
+                let party = self.world.party(&peer);
+                if party.is_some_and(|party| self.declared(added, &party, port)) {
+                    continue;
+                }
                 let admitted = self
                     .world
                     .sightings(&peer, false)

@@ -49,6 +49,8 @@ pub struct Settings {
     isolation: Option<Arc<Value>>,
     system: BTreeMap<Arc<str>, Arc<Value>>,
     declarations: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<Value>>>,
+    /// What was declared last without a contradiction, by namespace.
+    agreed: BTreeMap<Arc<str>, Arc<Declared>>,
     unserved: Vec<&'static str>,
     applied: Option<Config>,
     read_overrides: bool,
@@ -90,6 +92,10 @@ impl Settings {
                     &event.id.name,
                     value,
                 );
+                let declared = self.stored_declarations(&event.id.namespace);
+                if !declared.conflicts() {
+                    self.agreed.insert(event.id.namespace.clone(), Arc::new(declared));
+                }
             }
             _ => return false,
         }
@@ -162,13 +168,14 @@ impl Settings {
         }
     }
 
-    /// The declarations of a namespace.
-    fn declared(&self, namespace: &str) -> Arc<Declared> {
+    fn stored_declarations(&self, namespace: &str) -> Declared {
         let objects = self.declarations.get(namespace).into_iter().flatten();
-        Arc::new(Declared::read(
-            namespace,
-            objects.map(|(name, object)| (name, &**object)),
-        ))
+        Declared::read(namespace, objects.map(|(name, object)| (name, &**object)))
+    }
+
+    /// The declarations of a namespace that are in force.
+    fn declared(&self, namespace: &str) -> Arc<Declared> {
+        self.agreed.get(namespace).cloned().unwrap_or_default()
     }
 
     /// The modes that the settings ask of a namespace; several where the design leaves it to the operator,

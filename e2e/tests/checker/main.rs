@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bulkhead_e2e::checker::report::{Level, Report};
 use bulkhead_e2e::checker::{Rules, check};
-use serde_json::json;
+use serde_json::{Value, json};
 use story::{Story, allow_all, deny, prometheus, server};
 
 const NS: &str = "openshift-dns-operator";
@@ -273,6 +273,51 @@ fn a_pod_that_still_listens_on_the_old_port_keeps_its_clients() {
     };
     moved(true).assert_clean().unwrap();
     assert!(levels(&moved(false)).contains(&Level::Stored));
+}
+
+/// A set of the DNS operator with one client namespace that takes the place of the facts.
+fn replacing(client: &str) -> Value {
+    let clients = json!([{"type": "Namespace", "namespace": {"name": client}}]);
+    json!({"catalogEntry": "Replace", "servers": [{
+        "name": "s", "podSelector": {"matchLabels": {"name": "dns-operator"}},
+        "rules": [{"ports": [{"port": 9393}], "clients": clients}]}]})
+}
+
+/// What the set of one client namespace stands as.
+fn admitting(client: &str) -> Value {
+    let from = json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": client}}}]);
+    json!({"podSelector": {"matchLabels": {"name": "dns-operator"}}, "policyTypes": ["Ingress"],
+        "ingress": [{"from": from, "ports": [{"port": 9393}]}]})
+}
+
+/// Closed to what one declaration says; then a second one contradicts it while the operator still works.
+fn contradicted() -> Story {
+    let mut story = Story::dns_operator();
+    story
+        .namespace("tenant-a")
+        .pod("tenant-a", "web", &json!({"app": "web"}), 8080)
+        .mode("Restricted")
+        .declares(NS, "mine", replacing("tenant-a"))
+        .policy("bulkhead", NS, "s", admitting("tenant-a"))
+        .policy("bulkhead", NS, "d", deny())
+        .says(NS, "Restricted", false)
+        .begins();
+    story
+        .says(NS, "Restricted", true)
+        .declares(NS, "second", replacing("tenant"))
+        .says(NS, "Restricted", true)
+        .after(3000)
+        .says(NS, "Restricted", false)
+        .after(3000);
+    story
+}
+
+#[test]
+fn declarations_that_contradict_each_other_ask_for_nothing_new() {
+    judge(&contradicted()).assert_clean().unwrap();
+    let mut given_up = contradicted();
+    given_up.policy("bulkhead", NS, "s", admitting("tenant"));
+    assert!(levels(&judge(&given_up)).contains(&Level::Stored));
 }
 
 #[test]
