@@ -23,7 +23,8 @@ pub fn status(input: &Input, plan: &Plan) -> Option<SystemNamespaceStatus> {
     if is_resting(&view, plan) {
         return Some(old.clone());
     }
-    let wider = if settled_closed(&view, plan) {
+    let judged = settled_closed(&view, plan) && plan.decision != Decision::SetLost;
+    let wider = if judged {
         wider_than_declared(&view, plan)
     } else {
         Vec::new()
@@ -58,9 +59,7 @@ pub fn status(input: &Input, plan: &Plan) -> Option<SystemNamespaceStatus> {
         foreign_policies: i32::try_from(view.foreign.len()).unwrap_or(i32::MAX),
         policies,
         labels: old.labels.clone(),
-        policies_resource_version: settled_closed(&view, plan)
-            .then(|| view.newest_version())
-            .flatten(),
+        policies_resource_version: judged.then(|| view.newest_version()).flatten(),
         conditions: stored(
             &keep_wording(said, old),
             &old.conditions,
@@ -122,7 +121,9 @@ fn effective(view: &View<'_>, plan: &Plan, wider: &[String]) -> Option<Effective
     let before = view.status().and_then(|s| s.effective_mode);
     match plan.decision {
         _ if view.allow_all().is_some() => Some(EffectiveMode::Unrestricted),
-        Decision::Closed(_) | Decision::SetLost if settled_closed(view, plan) => {
+        // Without a set there is nothing to judge by.
+        Decision::SetLost if settled_closed(view, plan) => before.or(Some(EffectiveMode::Restricted)),
+        Decision::Closed(_) if settled_closed(view, plan) => {
             let partly = !wider.is_empty();
             Some(if partly {
                 EffectiveMode::PartlyRestricted
@@ -185,7 +186,7 @@ fn conditions(view: &View<'_>, plan: &Plan, effective: Option<EffectiveMode>, wi
         labeled(view),
         staged(plan),
         covered(view, plan),
-        isolated(effective, wider, is_frozen_over_a_change(plan)),
+        isolated(effective, wider, plan),
         restrictable,
         undeclared,
         overridden(view, plan),
@@ -248,10 +249,15 @@ fn is_frozen_over_a_change(plan: &Plan) -> bool {
     plan.state == State::Frozen && matches!(plan.decision, Decision::Closed(_))
 }
 
-fn isolated(effective: Option<EffectiveMode>, wider: &[String], frozen: bool) -> Said {
+fn isolated(effective: Option<EffectiveMode>, wider: &[String], plan: &Plan) -> Said {
     use EffectiveMode::{PartlyRestricted, Restricted};
     let (status, reason, message) = match effective {
-        Some(Restricted | PartlyRestricted) if frozen => (
+        Some(Restricted | PartlyRestricted) if plan.decision == Decision::SetLost => (
+            false,
+            "SetLost",
+            "the last set stays, and there is no declaration to compare it with".to_owned(),
+        ),
+        Some(Restricted | PartlyRestricted) if is_frozen_over_a_change(plan) => (
             false,
             "NotSettled",
             "what stands is not what was judged last, and nothing may be taken away now".to_owned(),

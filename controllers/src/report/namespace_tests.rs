@@ -319,10 +319,15 @@ fn a_lost_set_is_reported_and_stays_in_force() {
     let mut closed = input(Some(Mode::Restricted), vec![observed(&deny(), true)]);
     closed.expected = Arc::new(Expected::default());
     let mut before = system().status;
-    before.effective_mode = Some(EffectiveMode::Restricted);
+    before.effective_mode = Some(EffectiveMode::PartlyRestricted);
+    before.policies_resource_version = Some("5".into());
     let status = fixed_point(with_status(closed, before));
-    assert_eq!(status.effective_mode, Some(EffectiveMode::Restricted));
+    assert_eq!(status.effective_mode, Some(EffectiveMode::PartlyRestricted));
     assert_eq!(said(&status, condition::COVERED).1, "SetLost");
+    // Nobody can say how exact it is.
+    let (isolated, reason, _) = said(&status, condition::ISOLATED);
+    assert_eq!((&*isolated, &*reason), ("False", "SetLost"));
+    assert_eq!(status.policies_resource_version, None);
 }
 
 #[test]
