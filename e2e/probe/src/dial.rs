@@ -2,7 +2,7 @@
 
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -27,10 +27,12 @@ fn word() -> [u8; WORD] {
 /// Probes with a fresh connection or datagram; how many microseconds it took.
 pub async fn fresh(target: &Target, limit: Duration) -> Result<u64, Failure> {
     let (began, at) = (Instant::now(), clock::now());
+    let connected = AtomicBool::new(false);
     let exchange = async {
         match target.protocol {
             Protocol::Tcp => {
                 let mut stream = TcpStream::connect(target.address).await.map_err(|e| why(&e))?;
+                connected.store(true, Ordering::Relaxed);
                 let outcome = match target.speech {
                     Speech::Echo => say(&mut stream).await,
                     Speech::Dns => ask_name(&mut stream).await,
@@ -46,16 +48,16 @@ pub async fn fresh(target: &Target, limit: Duration) -> Result<u64, Failure> {
     match timeout(limit, exchange).await {
         Ok(Ok(())) => Ok(micros(began.elapsed())),
         Ok(Err(failure)) => Err(failure),
-        Err(_) => Err(too_late(at)),
+        Err(_) => Err(too_late(at, connected.load(Ordering::Relaxed))),
     }
 }
 
 /// What a probe proves that began then and has had no answer in time.
-fn too_late(began_us: u64) -> Failure {
-    if stall::since(began_us, clock::now()) {
-        Failure::Local
-    } else {
-        Failure::Timeout
+fn too_late(began_us: u64, connected: bool) -> Failure {
+    match connected {
+        _ if stall::since(began_us, clock::now()) => Failure::Local,
+        true => Failure::Silent,
+        false => Failure::Timeout,
     }
 }
 
@@ -87,7 +89,7 @@ pub async fn held(
     };
     let outcome = match timeout(limit, exchange).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(too_late(at)),
+        Err(_) => Err(too_late(at, stream.is_some())),
     };
     if outcome.is_err() {
         *stream = None;

@@ -135,8 +135,11 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Failure {
-    /// Nothing came back in time: what a dropped packet looks like.
+    /// Nothing came back in time: what a dropped packet looks like, and the only thing that a datagram can show.
     Timeout,
+    /// The connection stood, and no answer came on it in time: the server had no time, or an established connection
+    /// is dropped.
+    Silent,
     /// Nobody listens there, or something rejects instead of dropping.
     Refused,
     /// The connection was reset or ended before the answer.

@@ -95,12 +95,16 @@ fn open_closed_and_silent_ports_are_told_apart() {
     let (open, closed) = (free(), free());
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let silent_port = silent.local_addr().expect("an address").port();
+    // The kernel takes connections for it, and nobody answers on them.
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mute_port = mute.local_addr().expect("an address").port();
     let agent = Agent::start(&["--tcp".into(), open.to_string(), "--udp".into(), open.to_string()]);
     let targets = vec![
         target("tcp", Protocol::Tcp, open),
         target("udp", Protocol::Udp, open),
         target("closed", Protocol::Tcp, closed),
         target("silent", Protocol::Udp, silent_port),
+        target("mute", Protocol::Tcp, mute_port),
     ];
     let request = Request::Once {
         targets,
@@ -114,6 +118,7 @@ fn open_closed_and_silent_ports_are_told_apart() {
     assert!(outcomes["tcp"].open() && outcomes["udp"].open(), "{outcomes:?}");
     assert_eq!(outcomes["closed"].failure, Some(Failure::Refused));
     assert_eq!(outcomes["silent"].failure, Some(Failure::Timeout));
+    assert_eq!(outcomes["mute"].failure, Some(Failure::Silent));
     assert_eq!((outcomes["tcp"].attempts, outcomes["silent"].attempts), (1, 2));
 }
 

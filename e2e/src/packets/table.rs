@@ -33,7 +33,7 @@ pub enum Wrong {
     EngineSaysOpen,
     /// The kernel allows what the engine denies.
     EngineSaysClosed,
-    /// Nobody answered although nothing denied it: the test is at fault, not a policy.
+    /// Nobody answered, or not in time, although nothing denied it: the test is at fault, not a policy.
     Refused,
 }
 
@@ -43,7 +43,7 @@ impl Cell<'_> {
         let open = self.kernel.open();
         if matches!(
             self.kernel.failure,
-            Some(Failure::Refused | Failure::Local | Failure::Garbled)
+            Some(Failure::Refused | Failure::Local | Failure::Garbled | Failure::Silent)
         ) {
             return Some(Wrong::Refused);
         }
