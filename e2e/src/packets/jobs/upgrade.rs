@@ -34,7 +34,117 @@ fn newer_catalog(folder: &Path) -> anyhow::Result<PathBuf> {
     catalog::newer(folder.join("newer-catalog"), edits)
 }
 
-/// Upgrade, both at once, rollback, and the acceptance of the rollback, all in a closed cluster.
+/// An order of the steps of an upgrade and of the rollback after it.
+#[derive(Clone, Copy)]
+struct Order {
+    /// How it is called.
+    title: &'static str,
+    /// Both versions run for a while, as in a rolling update; otherwise one ends before the other begins.
+    overlap: bool,
+    /// The one that leads is killed instead of asked to end.
+    crash: bool,
+    /// The rollback is accepted before the older version is back.
+    accept_first: bool,
+}
+
+const ORDERS: [Order; 3] = [
+    Order {
+        title: "both versions run, the older one ends",
+        overlap: true,
+        crash: false,
+        accept_first: false,
+    },
+    Order {
+        title: "the older version ends before the newer one begins",
+        overlap: false,
+        crash: false,
+        accept_first: true,
+    },
+    Order {
+        title: "both versions run, the leading one crashes",
+        overlap: true,
+        crash: true,
+        accept_first: false,
+    },
+];
+
+/// An operator whose version is changed.
+struct Rollout<'a> {
+    ground: &'a Ground,
+    operator: &'a mut Option<Operator>,
+    order: Order,
+}
+
+impl Rollout<'_> {
+    /// Puts an operator in the place of the one that runs.
+    async fn replace(&mut self, options: Options) -> anyhow::Result<()> {
+        let start = async || self.ground.operator(options).await?.context("no operator");
+        let mut old = self.operator.take().context("no operator runs")?;
+        if self.order.overlap {
+            *self.operator = Some(start().await?);
+            tokio::time::sleep(self.ground.setting.settle).await;
+            self.end(&mut old).await
+        } else {
+            self.end(&mut old).await?;
+            *self.operator = Some(start().await?);
+            Ok(())
+        }
+    }
+
+    async fn end(&self, old: &mut Operator) -> anyhow::Result<()> {
+        if self.order.crash {
+            old.kill()
+        } else {
+            old.terminate().await
+        }
+    }
+
+    async fn upgrade(&mut self, newer: Options) -> anyhow::Result<()> {
+        self.accept(None).await?;
+        self.replace(newer).await?;
+        admitted(self.ground, true).await?;
+        self.ground.followed(CLOSED).await
+    }
+
+    /// Nothing is taken back before somebody accepts that an older catalog rules again.
+    async fn roll_back(&mut self) -> anyhow::Result<()> {
+        if self.order.accept_first {
+            self.accept(Some(catalog::sequence()?)).await?;
+        }
+        self.replace(Options::default()).await?;
+        if !self.order.accept_first {
+            self.reported().await?;
+            ensure!(
+                admits(self.ground).await?,
+                "the older catalog took something back before the rollback was accepted"
+            );
+            self.accept(Some(catalog::sequence()?)).await?;
+        }
+        admitted(self.ground, false).await?;
+        self.ground.followed(CLOSED).await
+    }
+
+    async fn accept(&self, sequence: Option<u64>) -> anyhow::Result<()> {
+        let accepted = json!({"acceptedCatalogSequence": sequence});
+        self.ground.admin.merge_isolation(&accepted).await
+    }
+
+    async fn reported(&self) -> anyhow::Result<()> {
+        let limit = self.ground.setting.limit;
+        eventually("the older catalog to be reported", limit, || async {
+            let (status, reason, message) = self.ground.admin.condition("Degraded").await?;
+            let state = self.ground.admin.state(CHANGED).await?;
+            ensure!(
+                format!("{reason} {message} {state:?}").contains("acceptedCatalogSequence"),
+                "{status} {reason}: {message}; {state:?}"
+            );
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Upgrades and rollbacks in every order, all in a closed cluster; then it opens.
 pub async fn run(
     run: &mut Run,
     ground: &Ground,
@@ -56,60 +166,20 @@ pub async fn run(
     let newer = Options::default()
         .flag("--catalog-dir")
         .flag(&catalog.to_string_lossy());
-
-    let upgraded = async {
-        // Both run, the older one leading; then it goes and the newer one takes over.
-        let new = ground.operator(newer).await?.context("no operator")?;
-        tokio::time::sleep(ground.setting.settle).await;
-        let mut old = operator.replace(new).context("no operator runs")?;
-        old.terminate().await?;
-        admitted(ground, true).await?;
-        ground.followed(CLOSED).await
-    };
-    let body = watched(ground, stage, &attempts, &mut sums, 1, upgraded);
-    run.case(
-        "probes while the operator is upgraded to another catalog and a renamed label",
-        body,
-    )
-    .await;
-
-    let rolled_back = async {
-        let old = ground
-            .operator(Options::default())
-            .await?
-            .context("no operator")?;
-        let mut new = operator.replace(old).context("no operator runs")?;
-        new.kill()?;
-        eventually(
-            "the older catalog to be reported",
-            ground.setting.limit,
-            || async {
-                let (status, reason, message) = ground.admin.condition("Degraded").await?;
-                let state = ground.admin.state(CHANGED).await?;
-                ensure!(
-                    format!("{reason} {message} {state:?}").contains("acceptedCatalogSequence"),
-                    "{status} {reason}: {message}; {state:?}"
-                );
-                Ok(())
-            },
-        )
-        .await?;
-        ensure!(
-            admits(ground).await?,
-            "the older catalog took something back before the rollback was accepted"
-        );
-        let accepted = json!({"acceptedCatalogSequence": catalog::sequence()?});
-        ground.admin.merge_isolation(&accepted).await?;
-        admitted(ground, false).await?;
-        ground.followed(CLOSED).await
-    };
-    let body = watched(ground, stage, &attempts, &mut sums, 2, rolled_back);
-    run.case(
-        "probes while the operator is rolled back and the rollback is accepted",
-        body,
-    )
-    .await;
-
+    for order in ORDERS {
+        let mut rollout = Rollout {
+            ground,
+            operator,
+            order,
+        };
+        let upgraded = rollout.upgrade(newer.clone());
+        let body = watched(ground, stage, &attempts, &mut sums, 1, upgraded);
+        let title = format!("probes while catalog and a label change: {}", order.title);
+        run.case(&title, body).await;
+        let body = watched(ground, stage, &attempts, &mut sums, 2, rollout.roll_back());
+        run.case(&format!("probes during the rollback: {}", order.title), body)
+            .await;
+    }
     let opened = async { ground.switch(Mode::Unrestricted).await.map(drop) };
     let body = watched(ground, stage, &attempts, &mut sums, 1, opened);
     run.case("probes while everything opens after it", body).await;
