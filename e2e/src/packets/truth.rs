@@ -127,8 +127,7 @@ impl Truth<'_> {
             return because(Expect::Must, "the server's namespace is open");
         }
         let facts = &self.rules.facts;
-        let mut needs = facts.ingress(namespace, labels);
-        needs.extend(self.rules.pairs.needs(namespace, labels).0);
+        let mut needs = self.clients(server);
         let party = party(client);
         if let Some(need) = needs.iter().find(|need| need.includes(namespace, &party, port)) {
             return because(Expect::Must, &need.why);
@@ -160,6 +159,15 @@ impl Truth<'_> {
         because(Expect::MustNot, "no fact names this client")
     }
 
+    /// The clients of a server.
+    fn clients(&self, server: &Role) -> Vec<Need> {
+        let (namespace, labels) = (&server.member.namespace, &server.member.labels);
+        let mut needs = self.rules.facts.ingress(namespace, labels);
+        needs.extend(self.rules.pairs.needs(namespace, labels).0);
+        needs
+    }
+
+    /// A pod may dial what it needs, and every server that names it as a client.
     fn egress(&self, Attempt { client, server, port }: Attempt<'_>) -> Expected {
         let (namespace, labels) = (&client.member.namespace, &client.member.labels);
         let isolated = self.modes.of(namespace) == Mode::Restricted { egress: true };
@@ -168,16 +176,40 @@ impl Truth<'_> {
         }
         let mut needs = self.rules.facts.egress(namespace, labels);
         needs.extend(self.rules.pairs.needs(namespace, labels).1);
-        let party = party(server);
-        if let Some(need) = needs.iter().find(|need| need.includes(namespace, &party, port)) {
+        let (to, from) = (party(server), party(client));
+        if let Some(need) = needs.iter().find(|need| need.includes(namespace, &to, port)) {
+            return because(Expect::Must, &need.why);
+        }
+        // A server on the host network has no set in which it could name clients.
+        let clients = if server.member.host_network {
+            Vec::new()
+        } else {
+            self.clients(server)
+        };
+        let home = &server.member.namespace;
+        if let Some(need) = clients.iter().find(|need| need.includes(home, &from, port)) {
             return because(Expect::Must, &need.why);
         }
         if server.member.host_network && client.node == server.node {
             return because(Expect::Open, OWN_NODE);
         }
-        let maybe = |need: &Need| has(need, port) && generous(need).who.includes(namespace, &party);
-        if needs.iter().any(maybe) {
-            return because(Expect::Open, "egress names whole namespaces");
+        if needs.iter().any(|need| need.who == Who::External) {
+            return because(
+                Expect::Open,
+                "what leads out of the cluster has no ports of its own",
+            );
+        }
+        let maybe = |need: &Need, home: &str, party: &Party<'_>| {
+            has(need, port) && generous(need).who.includes(home, party)
+        };
+        // Addresses of nodes cannot be named portably, so what leads there is declared by its port.
+        let to_hosts = |need: &Need| need.who == Who::Host && has(need, port);
+        let wide = needs
+            .iter()
+            .any(|need| to_hosts(need) || maybe(need, namespace, &to))
+            || clients.iter().any(|need| maybe(need, home, &from));
+        if wide {
+            return because(Expect::Open, "egress names whole namespaces, and ports of hosts");
         }
         because(Expect::MustNot, "no fact names this destination")
     }
@@ -390,6 +422,14 @@ mod tests {
             Expect::MustNot,
             "it dials nobody"
         );
+        let operator = "openshift-dns-operator/dns-operator-1";
+        assert_eq!(
+            expect(operator, "openshift-monitoring/prometheus-k8s-1", 9091),
+            Expect::Must,
+            "it dials nobody there, but the server names every pod as a client"
+        );
+        let api_port = play.expect(&both, true, operator, "istio-system/istio-csr-1", 6443);
+        assert_eq!(api_port, Expect::Open, "the API server is declared by its port");
         let ingress_only = Modes::all(CLOSED);
         assert_eq!(
             play.expect(&ingress_only, false, downloads, "tenant-a/shop-1", 8080),
