@@ -17,6 +17,8 @@ use crate::wait::eventually;
 
 /// How long all pods together may take to run.
 const START: Duration = Duration::from_mins(5);
+/// How long a namespace of a test before may take to go.
+const GONE: Duration = Duration::from_mins(2);
 /// How long the prober of a pod lives; tests that take longer are wrong.
 const LIFE: Duration = Duration::from_hours(2);
 /// Requests under way at a time.
@@ -112,7 +114,19 @@ impl Stage {
         let api = Api::<Namespace>::all(self.client.clone());
         let names: BTreeSet<&str> = self.roles.iter().map(|r| r.member.namespace.as_str()).collect();
         for name in names {
-            let known = api.get_opt(name).await?;
+            let known = eventually(
+                &format!("{name}, which is being deleted, to be gone"),
+                GONE,
+                || async {
+                    let known = api.get_opt(name).await?;
+                    let going = known
+                        .as_ref()
+                        .is_some_and(|n| n.metadata.deletion_timestamp.is_some());
+                    ensure!(!going, "it is still there");
+                    Ok(known)
+                },
+            )
+            .await?;
             let ours = |n: &Namespace| n.metadata.labels.as_ref().is_some_and(|l| l.contains_key(MARK));
             let shared = !name.starts_with("openshift-") || SHARED.contains(&name);
             match known {
