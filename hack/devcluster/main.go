@@ -38,7 +38,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(upCommand(), downCommand(), restartAPIServerCommand(), populateCommand(),
-		loadImageCommand(), restartNodePartCommand(),
+		loadImageCommand(), restartNodePartCommand(), deniedCommand(),
 		networkCommand(), forwardCommand(), nodeCommand(), nodeAgentCommand(), nodeTrialCommand())
 	return root
 }

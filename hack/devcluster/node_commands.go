@@ -63,6 +63,28 @@ func restartNodePartCommand() *cobra.Command {
 	return command
 }
 
+func deniedCommand() *cobra.Command {
+	flags := clusterFlags{}
+	command := &cobra.Command{
+		Use:   "denied --dir DIR",
+		Short: "Print how many packets the nodes have dropped because of a policy since they began",
+		Args:  cobra.NoArgs,
+	}
+	flags.add(command)
+	command.RunE = func(*cobra.Command, []string) error {
+		layout, err := cluster.NewLayout(flags.dir)
+		if err != nil {
+			return err
+		}
+		count, err := cluster.Denied(layout)
+		if err == nil {
+			fmt.Println(count)
+		}
+		return err
+	}
+	return command
+}
+
 // The remaining ones are not for people: `up` starts them.
 
 func networkCommand() *cobra.Command {

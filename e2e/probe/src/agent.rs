@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::args::Agent;
+use crate::dial::Patience;
 use crate::message::{Group, Outcome, Protocol, Reply, Request, Speech, Target};
 use crate::schedule::{Beat, Schedule};
 use crate::{clock, dial, serve};
@@ -128,13 +129,17 @@ async fn answer(request: Request, schedule: &Mutex<Schedule>) -> Reply {
         Request::Start {
             groups,
             timeout_ms,
+            answer_ms,
             max_seconds,
         } => {
             if let Err(error) = checked_groups(&groups, timeout_ms) {
                 return Reply::Error(error);
             }
             let beat = Beat {
-                timeout: Duration::from_millis(timeout_ms),
+                patience: Patience {
+                    connect: Duration::from_millis(timeout_ms),
+                    answer: Duration::from_millis(answer_ms.unwrap_or(timeout_ms)),
+                },
                 until: Instant::now() + Duration::from_secs(max_seconds).min(LONGEST),
             };
             let mut running = schedule.lock().await;
@@ -203,7 +208,7 @@ async fn until_open(target: &Target, attempts: u32, limit: Duration) -> Outcome 
     loop {
         made += 1;
         let began = Instant::now();
-        let result = dial::fresh(target, limit).await;
+        let result = dial::fresh(target, Patience::both(limit)).await;
         if result.is_ok() || made >= attempts {
             return Outcome {
                 failure: result.err(),

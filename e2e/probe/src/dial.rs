@@ -2,17 +2,20 @@
 
 use std::io::{Error, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::clock::{self, micros};
 use crate::message::{Failure, Protocol, Speech, Target};
-use crate::{name, stall};
+use crate::{TIMEOUT_MS, name, stall};
 
+/// How long a connection is kept on which no answer came in time.
+const KEPT: Duration = Duration::from_secs(20);
 /// Length of what is sent and must come back.
 pub const WORD: usize = 16;
 
@@ -24,41 +27,82 @@ fn word() -> [u8; WORD] {
     word
 }
 
-/// Probes with a fresh connection or datagram; how many microseconds it took.
-pub async fn fresh(target: &Target, limit: Duration) -> Result<u64, Failure> {
-    let (began, at) = (Instant::now(), clock::now());
-    let connected = AtomicBool::new(false);
-    let exchange = async {
-        match target.protocol {
-            Protocol::Tcp => {
-                let mut stream = TcpStream::connect(target.address).await.map_err(|e| why(&e))?;
-                connected.store(true, Ordering::Relaxed);
-                let outcome = match target.speech {
-                    Speech::Echo => say(&mut stream).await,
-                    Speech::Dns => ask_name(&mut stream).await,
-                    Speech::Connect => Ok(()),
-                };
-                // Ended by a reset, so that thousands of probes leave no thousands of sockets behind.
-                let _ = stream.set_zero_linger();
-                outcome
-            }
-            Protocol::Udp => datagram(target).await,
+/// How long a probe waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the answer on it, and to a datagram.
+    pub answer: Duration,
+}
+
+impl Patience {
+    /// The same for both.
+    pub fn both(limit: Duration) -> Self {
+        Self {
+            connect: limit,
+            answer: limit,
         }
-    };
-    match timeout(limit, exchange).await {
-        Ok(Ok(())) => Ok(micros(began.elapsed())),
-        Ok(Err(failure)) => Err(failure),
-        Err(_) => Err(too_late(at, connected.load(Ordering::Relaxed))),
     }
 }
 
-/// What a probe proves that began then and has had no answer in time.
-fn too_late(began_us: u64, connected: bool) -> Failure {
-    match connected {
-        _ if stall::since(began_us, clock::now()) => Failure::Local,
-        true => Failure::Silent,
-        false => Failure::Timeout,
+/// Probes with a fresh connection or datagram; how many microseconds it took.
+pub async fn fresh(target: &Target, patience: Patience) -> Result<u64, Failure> {
+    let began = Instant::now();
+    match target.protocol {
+        Protocol::Tcp => {
+            let mut stream = connect(target.address, patience).await?;
+            let exchange = async {
+                match target.speech {
+                    Speech::Echo => say(&mut stream).await,
+                    Speech::Dns => ask_name(&mut stream).await,
+                    Speech::Connect => Ok(()),
+                }
+            };
+            let outcome = within(patience.answer, Failure::Silent, exchange).await;
+            // Ended by a reset, so that thousands of probes leave no thousands of sockets behind.
+            let _ = stream.set_zero_linger();
+            if outcome.is_err() {
+                keep(stream);
+            }
+            outcome?;
+        }
+        Protocol::Udp => within(patience.answer, Failure::Unanswered, datagram(target)).await?,
     }
+    Ok(micros(began.elapsed()))
+}
+
+/// Keeps a connection for a while on which the answer is late: after its end the answer would be a packet of nobody,
+/// and the plugin would count it among those that it denied.
+fn keep(stream: TcpStream) {
+    static PLACES: Semaphore = Semaphore::const_new(1_024);
+    if let Ok(place) = PLACES.try_acquire() {
+        tokio::spawn(async move {
+            tokio::time::sleep(KEPT).await;
+            drop((stream, place));
+        });
+    }
+}
+
+async fn connect(address: SocketAddr, patience: Patience) -> Result<TcpStream, Failure> {
+    let stream = async { TcpStream::connect(address).await.map_err(|e| why(&e)) };
+    within(patience.connect, Failure::Timeout, stream).await
+}
+
+/// The result in time, or what its absence means: nothing, where this process itself stood still towards the end.
+async fn within<T>(
+    limit: Duration,
+    late: Failure,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let began = clock::now();
+    if let Ok(outcome) = timeout(limit, work).await {
+        return outcome;
+    }
+    let now = clock::now();
+    let end = began.max(now.saturating_sub(TIMEOUT_MS * 1_000));
+    let stood_still = stall::since(end, now);
+    Err(if stood_still { Failure::Local } else { late })
 }
 
 /// One exchange on an open connection.
@@ -75,26 +119,16 @@ pub async fn say(stream: &mut TcpStream) -> Result<(), Failure> {
 pub async fn held(
     stream: &mut Option<TcpStream>,
     address: SocketAddr,
-    limit: Duration,
+    patience: Patience,
 ) -> Result<u64, Failure> {
-    let (began, at) = (Instant::now(), clock::now());
-    let exchange = async {
-        if stream.is_none() {
-            *stream = Some(TcpStream::connect(address).await.map_err(|e| why(&e))?);
-        }
-        match stream {
-            Some(open) => say(open).await,
-            None => Err(Failure::Local),
-        }
+    let began = Instant::now();
+    let mut open = match stream.take() {
+        Some(open) => open,
+        None => connect(address, patience).await?,
     };
-    let outcome = match timeout(limit, exchange).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(too_late(at, stream.is_some())),
-    };
-    if outcome.is_err() {
-        *stream = None;
-    }
-    outcome.map(|()| micros(began.elapsed()))
+    within(patience.answer, Failure::Silent, say(&mut open)).await?;
+    *stream = Some(open);
+    Ok(micros(began.elapsed()))
 }
 
 async fn datagram(target: &Target) -> Result<(), Failure> {

@@ -26,3 +26,7 @@ pub const SOCKET: &str = "/run/bulkhead-probe/socket";
 /// How long a connection may take unless told otherwise: less than the second after which the kernel repeats a lost
 /// SYN, so that a packet which a policy dropped is never made up for by its repetition.
 pub const TIMEOUT_MS: u64 = 900;
+
+/// How long an answer may take where probes go on for long: a server on a busy machine is late, not cut off, and what
+/// a policy cuts stays unanswered. Nobody repeats a datagram, so one that was dropped stays lost.
+pub const ANSWER_MS: u64 = 4_000;

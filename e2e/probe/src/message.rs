@@ -83,8 +83,11 @@ pub enum Request {
     Start {
         /// The targets, by how often they are probed.
         groups: Vec<Group>,
-        /// How long each probe may take.
+        /// How long a connection may take to come about.
         timeout_ms: u64,
+        /// How long the answer may take once there is a connection, and that to a datagram; `timeout_ms` if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer_ms: Option<u64>,
         /// After this time it stops by itself.
         max_seconds: u64,
     },
@@ -135,8 +138,10 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Failure {
-    /// Nothing came back in time: what a dropped packet looks like, and the only thing that a datagram can show.
+    /// No connection came about in time: what a dropped packet looks like.
     Timeout,
+    /// No answer came to a datagram in time: it was dropped, or the server had no time.
+    Unanswered,
     /// The connection stood, and no answer came on it in time: the server had no time, or an established connection
     /// is dropped.
     Silent,

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::clock;
-use crate::dial;
+use crate::dial::{self, Patience};
 use crate::message::{Group, Target};
 use crate::series::{Series, Summary};
 
@@ -21,7 +21,7 @@ const IN_FLIGHT: usize = 128;
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs)]
 pub struct Beat {
-    pub timeout: Duration,
+    pub patience: Patience,
     pub until: Instant,
 }
 
@@ -101,7 +101,7 @@ async fn repeat(target: Target, every: Duration, beat: Beat, series: Arc<Mutex<S
         let (series, target) = (Arc::clone(&series), target.clone());
         // Ends by its timeout; it outlives this task so that what was sent is also counted.
         tokio::spawn(async move {
-            let result = dial::fresh(&target, beat.timeout).await;
+            let result = dial::fresh(&target, beat.patience).await;
             locked(&series).done(number, result);
             drop(place);
         });
@@ -116,7 +116,7 @@ async fn hold(target: Target, every: Duration, beat: Beat, series: Arc<Mutex<Ser
     while Instant::now() < beat.until {
         beats.tick().await;
         let at = clock::now();
-        let result = dial::held(&mut stream, target.address, beat.timeout).await;
+        let result = dial::held(&mut stream, target.address, beat.patience).await;
         // Counted in one go: an exchange that is cut off by the end of the schedule has no result.
         let mut series = locked(&series);
         let number = series.sent(at);

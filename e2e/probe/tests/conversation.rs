@@ -3,7 +3,7 @@
 // Helpers count as no tests for these lints.
 #![allow(clippy::expect_used, clippy::panic)]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -117,9 +117,60 @@ fn open_closed_and_silent_ports_are_told_apart() {
     };
     assert!(outcomes["tcp"].open() && outcomes["udp"].open(), "{outcomes:?}");
     assert_eq!(outcomes["closed"].failure, Some(Failure::Refused));
-    assert_eq!(outcomes["silent"].failure, Some(Failure::Timeout));
+    assert_eq!(outcomes["silent"].failure, Some(Failure::Unanswered));
     assert_eq!(outcomes["mute"].failure, Some(Failure::Silent));
     assert_eq!((outcomes["tcp"].attempts, outcomes["silent"].attempts), (1, 2));
+}
+
+/// A server that takes its time for every connection.
+fn late_server(after: Duration) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut word = [0; bulkhead_probe::dial::WORD];
+            if stream.read_exact(&mut word).is_ok() {
+                std::thread::sleep(after);
+                let _ = stream.write_all(&word);
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn a_late_answer_is_slow_and_not_lost_for_as_long_as_it_may_take() {
+    let port = late_server(Duration::from_millis(400));
+    let agent = Agent::start(&[]);
+    let start = |answer_ms| Request::Start {
+        groups: vec![Group {
+            targets: vec![target("late", Protocol::Tcp, port)],
+            interval_ms: 500,
+        }],
+        timeout_ms: 200,
+        answer_ms,
+        max_seconds: 20,
+    };
+    let first = |answer_ms| {
+        agent.ask(&[start(answer_ms)]);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let replies = agent.ask(&[Request::Report {}]);
+            let [Reply::Report(report)] = &replies[..] else {
+                panic!("{replies:?}");
+            };
+            if report["late"].sent > 0 {
+                agent.ask(&[Request::Stop {}]);
+                return report["late"].clone();
+            }
+            assert!(Instant::now() < deadline, "{report:?}");
+        }
+    };
+    let patient = first(Some(5_000));
+    assert_eq!((patient.losses(), patient.slow), (0, patient.sent), "{patient:?}");
+    let impatient = first(None);
+    assert!(impatient.failed.contains_key(&Failure::Silent), "{impatient:?}");
 }
 
 #[test]
@@ -143,6 +194,7 @@ fn a_server_that_goes_away_shows_as_failures_of_fresh_and_held_connections() {
             },
         ],
         timeout_ms: 500,
+        answer_ms: None,
         max_seconds: 20,
     };
     assert!(matches!(prober.ask(&[start])[..], [Reply::Started(2)]));
@@ -192,6 +244,7 @@ fn nonsense_is_refused_with_a_reason() {
             interval_ms: 0,
         }],
         timeout_ms: 10,
+        answer_ms: None,
         max_seconds: 1,
     };
     let held = Request::Once {

@@ -174,15 +174,24 @@ impl Ground {
     /// Ends a part of a node and lets it start again.
     pub fn restart_part(&self, node: &str, part: &str, arguments: &[&str]) -> anyhow::Result<()> {
         let all = [&["--node", node, "--part", part], arguments].concat();
-        self.devcluster("restart-node-part", &all)
+        self.devcluster("restart-node-part", &all).map(drop)
     }
 
     /// Ends the API server and lets it start again.
     pub fn restart_apiserver(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        self.devcluster("restart-apiserver", arguments)
+        self.devcluster("restart-apiserver", arguments).map(drop)
     }
 
-    fn devcluster(&self, script: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    /// How many packets the kernel has denied because of a policy; nothing where only the plugin's own tools know.
+    pub fn denied(&self) -> anyhow::Result<Option<u64>> {
+        if self.setting.devcluster.is_none() {
+            return Ok(None);
+        }
+        let printed = self.devcluster("denied", &[])?;
+        Ok(Some(printed.trim().parse().context("reading what was denied")?))
+    }
+
+    fn devcluster(&self, script: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let folder = self
             .setting
             .devcluster
@@ -200,6 +209,6 @@ impl Ground {
             arguments.join(" "),
             String::from_utf8_lossy(&output.stderr)
         );
-        Ok(())
+        Ok(String::from_utf8(output.stdout)?)
     }
 }

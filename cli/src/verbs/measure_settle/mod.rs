@@ -195,6 +195,7 @@ async fn begin(ground: &Ground, name: &str) -> Result<()> {
             interval_ms: INTERVAL_MS,
         }],
         timeout_ms: TIMEOUT_MS,
+        answer_ms: None,
         max_seconds: 3_600,
     };
     match pod::ask(&ground.pods(), name, &[request], ASK).await?.pop() {

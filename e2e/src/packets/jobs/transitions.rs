@@ -56,11 +56,15 @@ pub async fn watched(
     transitions: u64,
     body: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<String> {
+    let before = ground.denied()?;
     let flows = Flows::start(stage, attempts, ground.setting.pace).await?;
     let outcome = body.await;
     // What the last write did has to show before probing ends.
     tokio::time::sleep(ground.setting.settle).await;
-    let tally = flows.stop().await?;
+    let mut tally = flows.stop().await?;
+    tally.denied = before
+        .zip(ground.denied()?)
+        .map(|(before, after)| after.saturating_sub(before));
     sums.add(transitions, &tally);
     outcome.with_context(|| tally.to_string())?;
     tally.assert_lossless(LEAST)?;

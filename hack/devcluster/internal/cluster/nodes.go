@@ -197,6 +197,24 @@ func RestartPart(layout Layout, name, part string, order node.RestartOrder) erro
 	return node.Restart(n.ControlSocket, part, order)
 }
 
+// Denied is how many packets the network plugin of all nodes has dropped because of
+// a policy.
+func Denied(layout Layout) (uint64, error) {
+	state, err := loadWithNodes(layout)
+	if err != nil {
+		return 0, err
+	}
+	var sum uint64
+	for _, n := range state.Nodes {
+		count, err := node.Denied(n.ControlSocket)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", n.Name, err)
+		}
+		sum += count
+	}
+	return sum, nil
+}
+
 func findNode(layout Layout, name string) (*Node, error) {
 	state, err := loadWithNodes(layout)
 	if err != nil {

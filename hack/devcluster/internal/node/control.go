@@ -36,6 +36,7 @@ func serveControl(s *supervisor, services map[string]*service, node string) erro
 	mux.HandleFunc("GET /parts", func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(s.status(services))
 	})
+	mux.HandleFunc("GET /denied", serveDenied)
 	mux.HandleFunc("POST /parts/{name}/restart", func(w http.ResponseWriter, r *http.Request) {
 		service, known := services[r.PathValue("name")]
 		if !known {
