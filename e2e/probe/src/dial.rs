@@ -67,19 +67,26 @@ pub async fn fresh(target: &Target, patience: Patience) -> Result<u64, Failure> 
             }
             outcome?;
         }
-        Protocol::Udp => within(patience.answer, Failure::Unanswered, datagram(target)).await?,
+        Protocol::Udp => {
+            let socket = socket(target.address).await?;
+            let outcome = within(patience.answer, Failure::Unanswered, datagram(target, &socket)).await;
+            if outcome.is_err() {
+                keep(socket);
+            }
+            outcome?;
+        }
     }
     Ok(micros(began.elapsed()))
 }
 
-/// Keeps a connection for a while on which the answer is late: after its end the answer would be a packet of nobody,
-/// and the plugin would count it among those that it denied.
-fn keep(stream: TcpStream) {
+/// Keeps a socket for a while whose answer is late: after its end the answer would be a packet for nobody, and the
+/// plugin would count that, or the complaint about it, among those that it denied.
+fn keep<T: Send + 'static>(socket: T) {
     static PLACES: Semaphore = Semaphore::const_new(1_024);
     if let Ok(place) = PLACES.try_acquire() {
         tokio::spawn(async move {
             tokio::time::sleep(KEPT).await;
-            drop((stream, place));
+            drop((socket, place));
         });
     }
 }
@@ -131,13 +138,17 @@ pub async fn held(
     Ok(micros(began.elapsed()))
 }
 
-async fn datagram(target: &Target) -> Result<(), Failure> {
-    let any: IpAddr = match target.address {
+async fn socket(to: SocketAddr) -> Result<UdpSocket, Failure> {
+    let any: IpAddr = match to {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((any, 0)).await.map_err(|_| Failure::Local)?;
-    socket.connect(target.address).await.map_err(|e| why(&e))?;
+    socket.connect(to).await.map_err(|e| why(&e))?;
+    Ok(socket)
+}
+
+async fn datagram(target: &Target, socket: &UdpSocket) -> Result<(), Failure> {
     let sent = match target.speech {
         Speech::Dns => name::question(),
         _ => word().to_vec(),
