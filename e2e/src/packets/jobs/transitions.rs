@@ -68,7 +68,9 @@ pub async fn watched(
     sums.add(transitions, &tally);
     outcome.with_context(|| tally.to_string())?;
     tally.assert_lossless(LEAST)?;
-    Ok(format!("{transitions} transitions: {tally}"))
+    let mut told = vec![format!("{transitions} transitions: {tally}")];
+    told.extend(tally.losses);
+    Ok(told.join("\n"))
 }
 
 /// Namespaces that close early and whose allow-all shows when.
