@@ -67,7 +67,7 @@ struct SettingArgs {
     /// Time between two fresh probes of a flow, in milliseconds
     #[arg(long, value_name = "MILLISECONDS", global = true, default_value_t = 10)]
     every: u64,
-    /// How many flows are probed that often; all others a tenth as often
+    /// How many flows are probed that often; all others a twentieth as often
     #[arg(long, value_name = "COUNT", global = true, default_value_t = 12)]
     first_line: usize,
     /// Program of the kubectl plugin
